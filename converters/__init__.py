@@ -1,0 +1,1 @@
+"""One module for each data set or format: raw files to clips, and back."""

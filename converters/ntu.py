@@ -1,0 +1,292 @@
+"""NTU RGB+D 60 and 120: ``.skeleton`` files to clips of the layer ``kinect``.
+
+Shahroudy et al., "NTU RGB+D: A Large Scale Dataset for 3D Human Activity Analysis", CVPR 2016;
+Liu et al., "NTU RGB+D 120: A Large-Scale Benchmark for 3D Human Activity Understanding", TPAMI
+2020. What the fields of a file are is said in :mod:`posedata.converters.ntu_file`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from posedata.clip import Clip
+from posedata.converter import Converter, Description, Discovery, Problem, Sample
+from posedata.converters.ntu_file import SkeletonFile, parse_skeleton
+from posedata.converters.ntu_samples import (
+    benchmark_of,
+    class_names,
+    known_bad_names,
+    parse_name,
+    splits,
+    survey,
+)
+from posedata.discover import find_files
+from posedata.errors import InputError
+from posedata.skeleton import load_skeleton
+from posedata.storage import Location
+
+# The largest real file has 300 frames of a few bodies, 3 MB.
+LARGEST_FILE = 256 << 20
+
+_CLIP_COLUMNS = ("width", "height", "fps", "label", "label_name", "subject", "camera", "setup",
+                 "replication", "mirrored", "known_bad", "source")  # fmt: skip
+_POSE_COLUMNS = ("person_ids", "keypoints_3d", "keypoints_2d", "visibility")
+_JOINT_COLUMNS = {
+    "keypoints_depth": {
+        "type": "float32", "per": "pose", "shape": ["V", 2],
+        "about": "x, y in pixels of the 512x424 depth and infrared frames.",
+    },
+    "orientations": {
+        "type": "float32", "per": "pose", "shape": ["V", 4],
+        "about": "Quaternion w, x, y, z of the joint; all zero at head, feet, hand tips and "
+        "thumbs, where Kinect gives none.",
+    },
+}  # fmt: skip
+# The body fields after the id, in file order. Official names: clipedEdges, ..., isResticted.
+_BODY_COLUMNS = {
+    "clipped_edges": "Edges of the field of view that clip the body: 1 right, 2 left, 4 top, 8 "
+    "bottom (bits).",
+    "hand_left_confidence": "Of hand_left_state: 0 low, 1 high.",
+    "hand_left_state": "0 unknown, 1 not tracked, 2 open, 3 closed, 4 lasso.",
+    "hand_right_confidence": "Of hand_right_state: 0 low, 1 high.",
+    "hand_right_state": "0 unknown, 1 not tracked, 2 open, 3 closed, 4 lasso.",
+    "restricted": "Whether the body is restricted (1) or not (0).",
+    "lean_x": "Leaning to the side, -1 to 1 (45 degrees each way).",
+    "lean_y": "Leaning back and forth, -1 to 1.",
+    "body_tracking_state": "Of the body: 0 not tracked, 1 inferred, 2 tracked.",
+}
+_LEAN = ("lean_x", "lean_y")
+_BODY_DEFINITIONS = {
+    name: {
+        "type": "float32" if name in _LEAN else "int32", "per": "pose", "shape": [], "about": about
+    }
+    for name, about in _BODY_COLUMNS.items()
+}  # fmt: skip
+_TRACKING_COLUMN = {
+    "tracking_states": {
+        "type": "uint8", "per": "pose", "shape": ["V"],
+        "about": "As in the file: 0 not tracked, 1 inferred, 2 tracked. (visibility is the same, "
+        "but 0 where the coordinates are missing.)",
+    }
+}  # fmt: skip
+
+
+def discover(raw: Location) -> Discovery:
+    """List the ``.skeleton`` files of a folder and its subfolders, without opening any.
+
+    Parameters
+    ----------
+    raw : Location
+        A folder, or one file.
+
+    Returns
+    -------
+    Discovery
+        Files whose name is no NTU name, and second copies of a sample, are among the problems.
+    """
+    files, problems = find_files(raw, ".skeleton")
+    samples: dict[str, Sample] = {}
+    for path, size in files:
+        stem = PurePosixPath(path).name[: -len(".skeleton")]
+        if parse_name(stem) is None:
+            problems.append(Problem(
+                path, "discover",
+                f"not an NTU name: found {stem!r}, expected SsssCcccPpppRrrrAaaa with S001-S032, "
+                "C001-C003, P001-P106, R001-R002, A001-A120",
+            ))  # fmt: skip
+        elif stem in samples:
+            problems.append(Problem(
+                path, "discover", f"a second file of this sample: {samples[stem].path} is taken",
+            ))  # fmt: skip
+        else:
+            samples[stem] = Sample(stem, path, size)
+    return Discovery([samples[stem] for stem in sorted(samples)], problems)
+
+
+def describe(samples: Sequence[Sample], all_fields: bool) -> Description:
+    """Say what these samples are: NTU-60, or NTU-120 if any of them is only there."""
+    benchmark = benchmark_of(sample.clip_id for sample in samples)
+    own = dict(_JOINT_COLUMNS)
+    if all_fields:
+        own |= _TRACKING_COLUMN | _BODY_DEFINITIONS
+    return Description(
+        name=f"ntu{benchmark}",
+        title=f"NTU RGB+D {benchmark} skeletons",
+        license="NTU RGB+D terms: academic research only, no redistribution; see the data set's "
+        "site (ROSE Lab, Nanyang Technological University)",
+        source="NTU RGB+D 3D skeletons (body joints), .skeleton files",
+        citation="Shahroudy et al., NTU RGB+D: A Large Scale Dataset for 3D Human Activity "
+        "Analysis, CVPR 2016; Liu et al., NTU RGB+D 120: A Large-Scale Benchmark for 3D Human "
+        "Activity Understanding, TPAMI 2020",
+        layer="kinect",
+        skeleton="nturgbd25",
+        columns=(*_CLIP_COLUMNS, *_POSE_COLUMNS, *own),
+        own_columns=own,
+        label_names=tuple(class_names(benchmark)),
+    )
+
+
+def read(
+    raw: Location, sample: Sample, description: Description
+) -> tuple[Clip, Sequence[Problem]]:
+    """Read one sample.
+
+    Parameters
+    ----------
+    raw : Location
+        The folder.
+    sample : Sample
+        One of those that `discover` found there.
+    description : Description
+        Of the data set; its columns say which fields are kept.
+
+    Returns
+    -------
+    clip : Clip
+        Every number as in the file, to float32.
+    problems : sequence of Problem
+        Warnings: text after the last frame, numbers that had to become NaN.
+
+    Raises
+    ------
+    InputError
+        If the file is not what its format says.
+    """
+    text = (raw / sample.path).read_bytes(LARGEST_FILE)
+    file = parse_skeleton(text, sample.path)
+    return build_clip(file, sample, description)
+
+
+def build_clip(
+    file: SkeletonFile, sample: Sample, description: Description
+) -> tuple[Clip, Sequence[Problem]]:
+    """Turn the arrays of one file into a clip; see `read`."""
+    problems: list[Problem] = []
+
+    def warn(reason: str, position: str = "") -> None:
+        problems.append(Problem(sample.path, "read", reason, position, "warning"))
+
+    if file.trailing is not None:
+        warn("text after the last frame was left out", f"line {file.trailing}")
+    if file.num_frames == 0:
+        warn("the file announces 0 frames")
+
+    persons, person_ids, order = _persons(file, sample.path)
+    joints, bodies = file.joints[order], file.bodies[order]
+    lines = file.lines[order]
+    states = _whole_numbers(joints[..., 11], 2, "joint trackingState", lines, sample.path)
+    arrays = {}
+    for name, columns in (("keypoints_3d", slice(0, 3)), ("keypoints_depth", slice(3, 5)),
+                          ("keypoints_2d", slice(5, 7)), ("orientations", slice(7, 11))):  # fmt: skip
+        values = np.ascontiguousarray(joints[..., columns])
+        finite = np.isfinite(values)
+        if not finite.all():
+            half = finite.any(-1) & ~finite.all(-1)
+            infinite = np.isinf(values).any(-1)
+            if (half | infinite).any():
+                first = np.argwhere(half | infinite)[0]
+                warn(
+                    f"{name}: {int((half | infinite).sum())} joints are partly NaN or not finite "
+                    f"and became missing; the first is {values[tuple(first)].tolist()}",
+                    f"line {lines[first[0]] + 2 + first[1]}",
+                )
+            values[~finite.all(-1)] = np.nan
+        arrays[name] = values
+    missing = np.isnan(arrays["keypoints_3d"][..., 0]) & np.isnan(arrays["keypoints_2d"][..., 0])
+    extra = {
+        **{name: arrays[name] for name in _JOINT_COLUMNS},
+        "tracking_states": states,
+        **_body_arrays(bodies, lines, sample.path),
+    }
+    return Clip(
+        clip_id=sample.clip_id,
+        layer=description.layer,
+        skeleton=load_skeleton(description.skeleton),
+        frames=file.frames[order],
+        persons=persons,
+        keypoints_3d=arrays["keypoints_3d"],
+        keypoints_2d=arrays["keypoints_2d"],
+        visibility=np.where(missing, np.uint8(0), states),
+        person_ids=person_ids,
+        extra={name: array for name, array in extra.items() if name in description.columns},
+        info=_info(file, sample, description),
+    ), problems
+
+
+def _info(file: SkeletonFile, sample: Sample, description: Description) -> dict:
+    name = parse_name(sample.clip_id)
+    if name is None:
+        raise InputError("not an NTU name", path=sample.path)
+    return {
+        "num_frames": file.num_frames,
+        "width": 1920,
+        "height": 1080,
+        "fps": 30.0,
+        "label": name.action - 1,
+        "label_name": description.label_names[name.action - 1],
+        "subject": name.performer,
+        "camera": name.camera,
+        "setup": name.setup,
+        "replication": name.replication,
+        "mirrored": True,
+        "known_bad": sample.clip_id in known_bad_names(),
+        "source": sample.path,
+    }
+
+
+def _persons(file: SkeletonFile, path: str) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+    """Number the bodies by first appearance; also their ids as text, and the rows' order."""
+    ids, first, inverse = np.unique(file.body_ids, return_index=True, return_inverse=True)
+    appearance = np.argsort(first)
+    number = np.empty(len(ids), np.int32)
+    number[appearance] = np.arange(len(ids), dtype=np.int32)
+    persons = number[inverse]
+    order = np.lexsort((file.frames, persons))
+    persons, frames = persons[order], file.frames[order]
+    again = np.flatnonzero((np.diff(persons) == 0) & (np.diff(frames) == 0))
+    if len(again):
+        row = order[again[0] + 1]
+        raise InputError(
+            "the same bodyID twice in one frame", path=path, position=f"line {file.lines[row]}",
+            found=file.body_ids[row], expected="each body once a frame",
+        )  # fmt: skip
+    return persons, tuple(str(i) for i in ids[appearance]), order
+
+
+def _body_arrays(bodies: np.ndarray, lines: np.ndarray, path: str) -> dict[str, np.ndarray]:
+    arrays = {}
+    for column, name in enumerate(_BODY_COLUMNS):
+        values = bodies[:, column]
+        if name in _LEAN:
+            arrays[name] = np.ascontiguousarray(values)
+        else:
+            arrays[name] = _whole_numbers(values, 255, name, lines, path).astype(np.int32)
+    return arrays
+
+
+def _whole_numbers(
+    values: np.ndarray, largest: int, what: str, lines: np.ndarray, path: str
+) -> np.ndarray:
+    """Whole numbers from 0 to ``largest`` (at most 255) as uint8.
+
+    ``lines`` are those of the body headers, one for each first index of ``values``.
+    """
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.uint8)
+    wrong = np.argwhere(~((whole == values) & (values <= largest)))
+    if len(wrong):
+        row, *joint = wrong[0]
+        line = lines[row] + (2 + joint[0] if joint else 0)
+        raise InputError(
+            f"bad {what}", path=path, position=f"line {line}", found=values[tuple(wrong[0])],
+            expected=f"a whole number from 0 to {largest}",
+        )  # fmt: skip
+    return whole
+
+
+CONVERTER = Converter(
+    name="ntu", discover=discover, describe=describe, read=read, splits=splits, survey=survey
+)

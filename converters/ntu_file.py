@@ -1,0 +1,352 @@
+"""The text of one NTU RGB+D ``.skeleton`` file to arrays: all 10 body and 12 joint fields.
+
+The layout, one record a line, fields separated by blanks, LF or CRLF::
+
+    number of frames
+    for each frame:  number of bodies (0 allowed)
+      for each body: bodyID clipedEdges handLeftConfidence handLeftState handRightConfidence
+                     handRightState isResticted leanX leanY trackingState
+                     number of joints (25)
+        for each joint: x y z depthX depthY colorX colorY
+                        orientationW orientationX orientationY orientationZ trackingState
+
+Source: shahroudy/NTURGB-D, ``Matlab/read_skeleton_file.m`` (the misspelt names are the official
+ones).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from posedata.compiled import kernel, part_of_kernel
+from posedata.decimal_text import PADDING, read_number
+from posedata.errors import InputError
+
+NUM_JOINTS = 25
+BODY_FIELDS = 10
+JOINT_FIELDS = 12
+# The fewest bytes that a frame and a body can take, one digit a field: what a count may claim.
+_FRAME_BYTES = 2
+_BODY_BYTES = 2 * BODY_FIELDS + 3 + NUM_JOINTS * 2 * JOINT_FIELDS
+
+_OK, _ENDED, _FIELDS, _COUNT, _TOO_MANY, _JOINTS, _BODY_ID = range(7)
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.I)
+_NAN = re.compile(rb"[+-]?nan(\([a-z0-9]*\))?|[+-]?1\.#(qnan|snan|ind)\d*", re.I)
+
+
+@dataclass(frozen=True)
+class SkeletonFile:
+    """What one ``.skeleton`` file holds, bodies in file order (P bodies over all frames).
+
+    Attributes
+    ----------
+    num_frames : int
+        As the file's first line says, frames without bodies included.
+    frames : int32, shape (P,)
+        Frame of each body, 0-based.
+    body_ids : int64, shape (P,)
+        Kinect tracking ids, near 2**56, so never as floats.
+    bodies : float32, shape (P, 9)
+        The body fields after the id.
+    joints : float32, shape (P, 25, 12)
+        The joint fields.
+    lines : int64, shape (P,)
+        1-based line of each body's header.
+    trailing : int or None
+        1-based line where text after the last frame begins.
+    """
+
+    num_frames: int
+    frames: np.ndarray
+    body_ids: np.ndarray
+    bodies: np.ndarray
+    joints: np.ndarray
+    lines: np.ndarray
+    trailing: int | None
+
+
+def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
+    """Read the bytes of a ``.skeleton`` file.
+
+    Parameters
+    ----------
+    text : bytes
+        The whole file.
+    path : str
+        Its name, for error messages.
+
+    Returns
+    -------
+    SkeletonFile
+
+    Raises
+    ------
+    InputError
+        Where the bytes are not this format, with the line. Nothing larger than the file's own
+        size calls for is allocated, whatever its counts claim.
+    """
+    if not text.strip():
+        raise InputError("the file is empty", path=path, remedy="Copy or extract it again.")
+    scan = _scan(np.frombuffer(text + PADDING, np.uint8), len(text))
+    status, position, line, found, expected = scan[:5]
+    if status != _OK:
+        raise _explain(text, path, status, position, line, found, expected)
+    num_frames, trailing, frames, body_ids, bodies, joints, lines, unread = scan[5:]
+    for row, column, start, stop, line in unread:
+        value = _read_unusual(text[start:stop], path, line)
+        if column < 0:
+            bodies[row, -column - 1] = value
+        else:
+            joints[row, column // JOINT_FIELDS, column % JOINT_FIELDS] = value
+    return SkeletonFile(
+        num_frames, frames, body_ids, bodies, joints, lines, trailing if trailing > 0 else None
+    )
+
+
+def _read_unusual(token: bytes, path: str, line: int) -> np.float32:
+    """Read a token that the kernel leaves: many digits, a large exponent, NaN, or no number."""
+    if _NUMBER.fullmatch(token):
+        with np.errstate(over="ignore"):
+            return np.float32(float(token))
+    if _NAN.fullmatch(token):
+        return np.float32(np.nan)
+    raise InputError(
+        "text instead of a number", path=path, position=f"line {line}", found=_shown(token),
+        expected="a decimal number",
+    )  # fmt: skip
+
+
+def _shown(token: bytes) -> str:
+    return repr(token[:40].decode("ascii", "backslashreplace"))
+
+
+def _explain(
+    text: bytes, path: str, status: int, position: int, line: int, found: int, expected: int
+) -> InputError:
+    """Turn the kernel's status into an error that a person can act on."""
+    again = "The file seems truncated: copy or extract it again."
+    content = text[position:].split(b"\n", 1)[0].strip()
+    error: dict = {"path": path, "position": f"line {line}"}
+    if status == _ENDED:
+        what = ("a number of frames", "a number of bodies", "a body", "a number of joints",
+                "a joint")[expected]  # fmt: skip
+        return InputError("the file ends early", **error, found="end of file",
+                          expected=f"{what} ({found} frames were announced)",
+                          remedy=again)  # fmt: skip
+    if status == _FIELDS:
+        record = "body" if expected == BODY_FIELDS else "joint"
+        if text.find(b"\n", position) < 0:
+            remedy = again
+        elif found == 3 or (record == "body" and found == 1):
+            remedy = "This looks like the .skeleton file of another tool, not NTU RGB+D's."
+        else:
+            remedy = None
+        return InputError(f"wrong number of fields in a {record} line", **error, found=found,
+                          expected=expected, remedy=remedy)  # fmt: skip
+    if status == _TOO_MANY:
+        what = "frames" if line == 1 or expected == _FRAME_BYTES else "bodies"
+        return InputError(
+            f"more {what} announced than the file has room for", **error, found=_shown(content),
+            expected=f"at most {found}", remedy=again,
+        )  # fmt: skip
+    if status == _JOINTS:
+        return InputError("wrong number of joints", **error, found=_shown(content),
+                          expected=NUM_JOINTS)  # fmt: skip
+    if status == _BODY_ID:
+        return InputError("bad bodyID", **error, found=_shown(content.split()[0]),
+                          expected="an integer from 0 to 2**63 - 1")  # fmt: skip
+    what = ("frames", "bodies", "joints")[expected]
+    return InputError(f"bad number of {what}", **error, found=_shown(content),
+                      expected="one integer, 0 or more, alone on its line")  # fmt: skip
+
+
+@part_of_kernel
+def _next_line(text, size, i, line):
+    """Start of the next line with anything on it, and its number; -1 at the end of the text."""
+    while i < size:
+        if text[i] == 10:
+            line += 1
+        elif not (text[i] == 32 or text[i] == 13 or text[i] == 9):
+            return i, line
+        i += 1
+    return -1, line
+
+
+@part_of_kernel
+def _read_count(text, i):
+    """Read the integer alone on the line at i: its value (-1 if it is not one), and its end."""
+    value = np.int64(0)
+    digits = 0
+    while i < text.size and text[i] >= 48 and text[i] <= 57:
+        if digits < 18:
+            value = value * 10 + (text[i] - 48)
+        digits += 1
+        i += 1
+    if digits == 0:
+        return np.int64(-1), i
+    if digits > 18:
+        value = np.int64(10) ** 18
+    while i < text.size and (text[i] == 32 or text[i] == 13 or text[i] == 9):
+        i += 1
+    if i < text.size and text[i] != 10:
+        return np.int64(-1), i
+    return value, i
+
+
+@part_of_kernel
+def _read_fields(text, i, wanted, values, spans):
+    """Read up to ``wanted`` numbers of the line at i.
+
+    Returns the number of fields on the line, its end, and how many could not be read here: their
+    columns, starts and stops are in ``spans``.
+    """
+    found = 0
+    unread = 0
+    i = np.uint64(i)
+    while text[i] != 10:
+        byte = text[i]
+        if byte == 32 or byte == 13 or byte == 9:
+            i += np.uint64(1)
+            continue
+        start = i
+        value, i, exact = read_number(text, start)
+        if i == start:
+            i += np.uint64(1)  # a control byte: a token of its own
+        if found < wanted:
+            values[found] = value
+            if not exact:
+                spans[unread, 0] = found
+                spans[unread, 1] = start
+                spans[unread, 2] = i
+                unread += 1
+        found += 1
+    return found, np.int64(i), unread
+
+
+@kernel
+def _scan(text, size):
+    """Read the whole file: a status with its place, then the arrays."""
+    room = size // _BODY_BYTES + 1
+    frames = np.empty(room, np.int32)
+    body_ids = np.empty(room, np.int64)
+    bodies = np.empty((room, BODY_FIELDS - 1), np.float32)
+    joints = np.empty((room, NUM_JOINTS, JOINT_FIELDS), np.float32)
+    lines = np.empty(room, np.int64)
+    unread = np.empty((16, 5), np.int64)
+    values = np.empty(JOINT_FIELDS, np.float64)
+    spans = np.empty((JOINT_FIELDS, 3), np.int64)
+    num_unread = 0
+    num_bodies = 0
+    status = _OK
+    found = np.int64(0)
+    expected = np.int64(0)
+    trailing = np.int64(0)
+    num_frames = np.int64(0)
+
+    position, line = _next_line(text, size, 0, np.int64(1))
+    if position < 0:
+        status = _ENDED
+    else:
+        num_frames, i = _read_count(text, position)
+        if num_frames < 0:
+            status, num_frames = _COUNT, np.int64(0)
+        elif num_frames > (size - i) // _FRAME_BYTES + 1:
+            status, expected = _TOO_MANY, np.int64(_FRAME_BYTES)
+            found, num_frames = np.int64((size - i) // _FRAME_BYTES), np.int64(0)
+
+    for frame in range(num_frames):
+        position, line = _next_line(text, size, i, line)
+        if position < 0:
+            status, found, expected = _ENDED, num_frames, np.int64(1)
+            break
+        count, i = _read_count(text, position)
+        if count < 0:
+            status, expected = _COUNT, np.int64(1)
+            break
+        if count > (size - i) // _BODY_BYTES + 1:
+            status, found, expected = _TOO_MANY, np.int64((size - i) // _BODY_BYTES), np.int64(0)
+            break
+        for _ in range(count):
+            position, line = _next_line(text, size, i, line)
+            if position < 0:
+                status, found, expected = _ENDED, num_frames, np.int64(2)
+                break
+            fields, i, bad = _read_fields(text, position, BODY_FIELDS, values, spans)
+            if fields != BODY_FIELDS:
+                status, found, expected = _FIELDS, np.int64(fields), np.int64(BODY_FIELDS)
+                break
+            body_id = np.int64(0)
+            k = position
+            while k < size and text[k] >= 48 and text[k] <= 57 and k - position <= 19:
+                digit = np.int64(text[k]) - 48
+                if body_id > (np.int64(9223372036854775807) - digit) // 10:
+                    break
+                body_id = body_id * 10 + digit
+                k += 1
+            if k == position or text[k] > 32:
+                status = _BODY_ID
+                break
+            row = num_bodies
+            frames[row] = frame
+            body_ids[row] = body_id
+            lines[row] = line
+            for column in range(1, BODY_FIELDS):
+                bodies[row, column - 1] = values[column]
+            for b in range(bad):
+                if spans[b, 0] == 0:
+                    continue
+                if num_unread == len(unread):
+                    unread = np.concatenate((unread, np.empty_like(unread)))
+                unread[num_unread, 0] = row
+                unread[num_unread, 1] = -spans[b, 0]
+                unread[num_unread, 2] = spans[b, 1]
+                unread[num_unread, 3] = spans[b, 2]
+                unread[num_unread, 4] = line
+                num_unread += 1
+
+            position, line = _next_line(text, size, i, line)
+            if position < 0:
+                status, found, expected = _ENDED, num_frames, np.int64(3)
+                break
+            joint_count, i = _read_count(text, position)
+            if joint_count != NUM_JOINTS:
+                status, expected = (_JOINTS if joint_count >= 0 else _COUNT), np.int64(2)
+                break
+            for joint in range(NUM_JOINTS):
+                position, line = _next_line(text, size, i, line)
+                if position < 0:
+                    status, found, expected = _ENDED, num_frames, np.int64(4)
+                    break
+                fields, i, bad = _read_fields(text, position, JOINT_FIELDS, values, spans)
+                if fields != JOINT_FIELDS:
+                    status, found, expected = _FIELDS, np.int64(fields), np.int64(JOINT_FIELDS)
+                    break
+                for column in range(JOINT_FIELDS):
+                    joints[row, joint, column] = values[column]
+                for b in range(bad):
+                    if num_unread == len(unread):
+                        unread = np.concatenate((unread, np.empty_like(unread)))
+                    unread[num_unread, 0] = row
+                    unread[num_unread, 1] = joint * JOINT_FIELDS + spans[b, 0]
+                    unread[num_unread, 2] = spans[b, 1]
+                    unread[num_unread, 3] = spans[b, 2]
+                    unread[num_unread, 4] = line
+                    num_unread += 1
+            if status != _OK:
+                break
+            num_bodies += 1
+        if status != _OK:
+            break
+
+    if status == _OK:
+        rest, rest_line = _next_line(text, size, i, line)
+        if rest >= 0:
+            trailing = rest_line
+    return (
+        status, position, line, found, expected, num_frames, trailing, frames[:num_bodies],
+        body_ids[:num_bodies], bodies[:num_bodies], joints[:num_bodies], lines[:num_bodies],
+        unread[:num_unread],
+    )  # fmt: skip

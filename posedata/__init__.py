@@ -1,0 +1,1 @@
+"""Skeleton data sets and videos in one Parquet format."""

@@ -1,0 +1,384 @@
+"""Reading a release: one clip, many clips, columns, or whole arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from posedata import staging
+from posedata.clip import Clip
+from posedata.errors import ReleaseError, UsageError
+from posedata.layer_table import LayerTable, flat_values
+from posedata.manifest import FILE_NAME, Manifest, read_manifest
+from posedata.skeleton import Skeleton
+from posedata.storage import Location, locate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LARGEST_MANIFEST = 1 << 28
+
+#: A condition on clip columns: the value, or a list of accepted values, for each column.
+Where = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A directory in the unified format; made by `open_release`.
+
+    Attributes
+    ----------
+    place : Location
+        Its directory.
+    manifest : Manifest
+        What it says of itself.
+    """
+
+    place: Location
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Name of the release, e.g. ``ntu60``."""
+        return self.manifest.name
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers."""
+        return list(self.manifest.layers)
+
+    def skeleton(self, layer: str | None = None) -> Skeleton:
+        """Give the joint set of a layer (by default of the only one)."""
+        return self.table(layer).skeleton
+
+    def label_names(self, layer: str | None = None) -> tuple[str, ...]:
+        """Names of the classes 0, 1, ..."""
+        return self.table(layer).label_names
+
+    def table(self, layer: str | None = None) -> LayerTable:
+        """Give the columns and the skeleton of a layer (by default of the only one).
+
+        Raises
+        ------
+        UsageError
+            If there is no such layer, or none is named and there are several.
+        """
+        if layer is None and len(self.layers) == 1:
+            layer = self.layers[0]
+        if layer not in self.manifest.layers:
+            raise UsageError(
+                "which layer?" if layer is None else f"no layer {layer!r} in this release",
+                path=self.place, expected=f"one of {', '.join(self.layers)}",
+            )  # fmt: skip
+        entry = self.manifest.layers[layer]
+        return LayerTable(
+            layer=layer,
+            skeleton=self.manifest.skeletons[entry["skeleton"]],
+            columns=tuple(entry["columns"]),
+            label_names=tuple(entry["label_names"]),
+            own_columns=entry.get("own_columns", {}),
+        )
+
+    def clip(self, clip_id: str, layer: str | None = None) -> Clip:
+        """Read one clip: the footer of one file and one of its row groups.
+
+        Parameters
+        ----------
+        clip_id : str
+            Key of the clip.
+        layer : str, optional
+            By default the only layer.
+
+        Returns
+        -------
+        Clip
+
+        Raises
+        ------
+        UsageError
+            If the layer has no such clip.
+        """
+        table = self.table(layer)
+        for name, entry in self._parts(table.layer).items():
+            first, last = entry.get("clip_ids", ("", "\U0010ffff"))
+            if first <= clip_id <= last:
+                with self._open(name) as file:
+                    rows = _find_row(file, clip_id)
+                if rows is not None:
+                    return next(table.to_clips(rows))
+        raise UsageError(f"no clip {clip_id!r} in layer {table.layer}", path=self.place)
+
+    def iter_clips(
+        self,
+        layer: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Where | None = None,
+    ) -> Iterator[Clip]:
+        """Read clips one after the other, in the order of their ids.
+
+        Parameters
+        ----------
+        layer : str, optional
+            By default the only layer.
+        columns : sequence of str, optional
+            Pose columns to read, e.g. ``["keypoints_3d"]``; all by default. Clip columns always
+            come along.
+        where : mapping, optional
+            Values that clip columns must have, e.g. ``{"camera": [2, 3], "label": 7}``. Row groups
+            without any are not read.
+
+        Yields
+        ------
+        Clip
+        """
+        table = self.table(layer)
+        wanted = table.pose_columns if columns is None else list(columns)
+        self._check_columns(table, wanted, "pose", table.pose_columns)
+        names = [n for n in table.definitions
+                 if n in table.clip_columns or n in wanted or n in ("frames", "persons")]  # fmt: skip
+        for batch in self._batches(table, names, where):
+            if batch.num_rows:
+                yield from table.to_clips(batch)
+
+    def read_table(
+        self,
+        layer: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Where | None = None,
+    ) -> pa.Table:
+        """Read a layer as one Arrow table: a row for each clip, poses in nested columns.
+
+        Parameters
+        ----------
+        layer : str, optional
+            By default the only layer.
+        columns : sequence of str, optional
+            Columns of the layer, clip or pose; all by default.
+        where : mapping, optional
+            As in `iter_clips`.
+        """
+        table = self.table(layer)
+        names = list(table.definitions) if columns is None else list(columns)
+        self._check_columns(table, names, "layer", list(table.definitions))
+        schema = pa.schema([table.schema.field(name) for name in names], table.schema.metadata)
+        return pa.Table.from_batches(self._batches(table, names, where), schema)
+
+    def arrays(
+        self,
+        layer: str | None = None,
+        *,
+        columns: Sequence[str] = ("keypoints_3d",),
+        where: Where | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Read pose columns of all clips into flat numpy arrays.
+
+        Parameters
+        ----------
+        layer : str, optional
+            By default the only layer.
+        columns : sequence of str
+            Pose columns.
+        where : mapping, optional
+            As in `iter_clips`.
+
+        Returns
+        -------
+        dict of str to array
+            Each column with shape (N, ...), the N poses of all clips one after the other; and
+            ``offsets``, int64, shape (clips + 1,): clip i has the rows ``offsets[i]`` to
+            ``offsets[i + 1]``; and ``clip_id``, str.
+        """
+        table = self.table(layer)
+        per_pose = [n for n in table.pose_columns if table.definitions[n]["per"] == "pose"]
+        self._check_columns(table, columns, "pose", per_pose)
+        read = self.read_table(table.layer, columns=["clip_id", *columns], where=where)
+        lengths = pc.list_value_length(read[columns[0]]).to_numpy()
+        return {
+            **{name: flat_values(read[name], table.shape(name)) for name in columns},
+            "offsets": np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+            "clip_id": read["clip_id"].to_numpy(zero_copy_only=False),
+        }
+
+    def clips(self, where: Where | None = None) -> pa.Table:
+        """Read ``clips.parquet``: one row for each clip, with or without poses."""
+        with self._open("clips.parquet") as file:
+            table = pq.read_table(file)
+        return table if where is None else table.filter(_expression(where))
+
+    def splits(self) -> pa.Table:
+        """Read ``splits.parquet``: protocol, split, clip_id."""
+        with self._open("splits.parquet") as file:
+            return pq.read_table(file)
+
+    def split(self, protocol: str, split: str) -> list[str]:
+        """Clip ids of one split, e.g. ``split("xsub", "train")``.
+
+        Raises
+        ------
+        UsageError
+            If the release has no such protocol or split.
+        """
+        table = self.splits()
+        rows = table.filter((pc.field("protocol") == protocol) & (pc.field("split") == split))
+        if rows.num_rows == 0:
+            known = sorted({f"{r['protocol']} {r['split']}" for r in
+                            table.group_by(["protocol", "split"]).aggregate([]).to_pylist()})  # fmt: skip
+            raise UsageError("no such split", path=self.place, found=f"{protocol} {split}",
+                             expected=", ".join(known) or None)  # fmt: skip
+        return rows["clip_id"].to_pylist()
+
+    def rejects(self) -> pa.Table:
+        """Read ``rejects.parquet``: source, stage, reason, position, severity."""
+        with self._open("rejects.parquet") as file:
+            return pq.read_table(file)
+
+    def to_pandas(
+        self,
+        layer: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Where | None = None,
+    ) -> pd.DataFrame:
+        """Read a layer as a pandas frame with one row for each joint of each pose.
+
+        Parameters
+        ----------
+        layer, where
+            As in `iter_clips`.
+        columns : sequence of str, optional
+            Per-joint pose columns; by default keypoints, scores and visibility. Boxes and other
+            columns of whole poses are in `read_table`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns clip_id, person, frame, joint, and of each pose column its components, e.g.
+            keypoints_3d_x.
+        """
+        from posedata.joint_frame import joint_frame
+
+        return joint_frame(self, self.table(layer), columns, where)
+
+    @cached_property
+    def _file_names(self) -> list[str]:
+        return sorted(self.manifest.files)
+
+    def _parts(self, layer: str) -> dict[str, Mapping[str, Any]]:
+        names = [n for n in self._file_names if n.startswith(f"data/{layer}/")]
+        return {name: self.manifest.files[name] for name in names}
+
+    def _open(self, name: str) -> Any:
+        try:
+            return (self.place / name).open()
+        except OSError as error:
+            raise ReleaseError("a file of the release cannot be opened", path=self.place / name,
+                               found=error.strerror, remedy="Copy the release again.",
+                               ) from error  # fmt: skip
+
+    def _batches(
+        self, table: LayerTable, names: Sequence[str], where: Where | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Row groups with a match, a file at a time; the reader keeps few of them in memory."""
+        condition = None if where is None else _expression(where)
+        self._check_columns(table, list(where or ()), "clip", table.clip_columns)
+        parts = [str((self.place / name).path) for name in self._parts(table.layer)]
+        if not parts:
+            return
+        try:
+            dataset = ds.dataset(
+                parts, schema=table.schema, format="parquet", filesystem=_arrow_fs(self.place)
+            )
+            yield from dataset.to_batches(
+                columns=list(names), filter=condition, batch_readahead=2, fragment_readahead=1
+            )
+        except (OSError, pa.ArrowException) as error:
+            raise ReleaseError("the layer's files cannot be read", path=self.place,
+                               found=str(error).splitlines()[0],
+                               remedy="See which are damaged: posedata validate.",
+                               ) from error  # fmt: skip
+
+    def _check_columns(
+        self, table: LayerTable, names: Sequence[str], kind: str, known: Sequence[str]
+    ) -> None:
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UsageError(
+                f"no {kind} column {', '.join(unknown)} in layer {table.layer}", path=self.place,
+                expected=", ".join(known),
+            )  # fmt: skip
+
+
+def open_release(place: Any) -> Release:
+    """Open a release.
+
+    Parameters
+    ----------
+    place : str or path
+        Its directory, or a URL that fsspec knows.
+
+    Returns
+    -------
+    Release
+        Nothing but the manifest has been read.
+
+    Raises
+    ------
+    ReleaseError
+        If it is unfinished, no release, or its manifest is damaged.
+
+    Examples
+    --------
+    >>> release = open_release("ntu60")                              # doctest: +SKIP
+    >>> release.clip("S001C001P001R001A001").keypoints_3d.shape      # doctest: +SKIP
+    (103, 25, 3)
+    """
+    place = locate(place)
+    path = place / FILE_NAME
+    if not path.exists():
+        if staging.is_unfinished(place):
+            raise ReleaseError("the release is unfinished", path=place,
+                               remedy="Run the command that began it with --resume.")  # fmt: skip
+        raise ReleaseError("not a release: it has no posedata.json", path=place,
+                           remedy="Make one with posedata convert.")  # fmt: skip
+    content = path.read_bytes(_LARGEST_MANIFEST)
+    return Release(place, read_manifest(content, str(path)))
+
+
+def _expression(where: Where) -> pc.Expression | None:
+    expression = None
+    for column, value in where.items():
+        accepted = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") \
+            else list(value)  # fmt: skip
+        term = pc.field(column).isin(accepted)
+        expression = term if expression is None else expression & term
+    return expression
+
+
+def _find_row(file: Any, clip_id: str) -> pa.Table | None:
+    """Read the row of one clip: of the row groups whose ids span it, the one that has it."""
+    parquet = pq.ParquetFile(file, pre_buffer=True)
+    for group in range(parquet.num_row_groups):
+        statistics = parquet.metadata.row_group(group).column(0).statistics
+        if statistics is None or not statistics.min <= clip_id <= statistics.max:
+            continue
+        rows = parquet.read_row_group(group).filter(pc.field("clip_id") == clip_id)
+        if rows.num_rows:
+            return rows
+    return None
+
+
+def _arrow_fs(place: Location) -> Any:
+    if place.is_local:
+        return pa.fs.LocalFileSystem()
+    return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(place.fs))
