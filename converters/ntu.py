@@ -129,9 +129,7 @@ def describe(samples: Sequence[Sample], all_fields: bool) -> Description:
     )
 
 
-def read(
-    raw: Location, sample: Sample, description: Description
-) -> tuple[Clip, Sequence[Problem]]:
+def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip, Sequence[Problem]]:
     """Read one sample.
 
     Parameters

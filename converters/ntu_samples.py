@@ -101,7 +101,9 @@ def splits(names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         ``xview60`` are those of its NTU-60 part. Split ``train`` or ``test``.
     """
     names = sorted(names)
-    parsed = [(name, p) for name in names if (p := parse_name(name)) and name not in known_bad_names()]
+    parsed = [
+        (name, p) for name in names if (p := parse_name(name)) and name not in known_bad_names()
+    ]
     benchmark = benchmark_of(names)
     rules = protocols()
     for protocol, rule in rules[f"ntu{benchmark}"].items():

@@ -72,13 +72,16 @@ def write_card(
     Its front matter declares one config for each layer, so that ``load_dataset`` finds them.
     """
     configs = "".join(
-        f"- config_name: {layer}\n  data_files: data/{layer}/*.parquet\n" for layer in manifest.layers
+        f"- config_name: {layer}\n  data_files: data/{layer}/*.parquet\n"
+        for layer in manifest.layers
     )
     about = {"clips.parquet": "one row for each clip, without poses",
              "splits.parquet": "protocol, split, clip_id",
              "rejects.parquet": "source, stage, reason, position, severity"}  # fmt: skip
     layer_rows = sum(e["rows"] for p, e in manifest.files.items() if p not in about)
-    files = [f"| `data/{table.layer}/*.parquet` | {layer_rows} | one row for each clip, with poses |"]
+    files = [
+        f"| `data/{table.layer}/*.parquet` | {layer_rows} | one row for each clip, with poses |"
+    ]
     files += [f"| `{n}` | {manifest.files[n]['rows']} | {about[n]} |" for n in about]
     return _TEXT.format(
         title=description.title,

@@ -166,7 +166,8 @@ class Clip:
         """Whether both clips hold the same, bit for bit (NaN equal to NaN)."""
         mine, theirs = self.arrays, other.arrays
         return (
-            (self.clip_id, self.layer, self.skeleton) == (other.clip_id, other.layer, other.skeleton)
+            (self.clip_id, self.layer, self.skeleton)
+            == (other.clip_id, other.layer, other.skeleton)
             and self.person_ids == other.person_ids
             and dict(self.info) == dict(other.info)
             and np.array_equal(self.frames, other.frames)

@@ -22,9 +22,7 @@ from posedata.version import __version__
 _SHOWN_REJECTS = 10
 
 
-def close_release(
-    out: Location, plan: Plan, records: Sequence[dict[str, Any]]
-) -> ConvertSummary:
+def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) -> ConvertSummary:
     """Write all that a release has beside its layer files; the manifest last.
 
     Parameters

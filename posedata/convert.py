@@ -134,7 +134,9 @@ def plan_conversion(
     place = locate(raw)
     found = converter.discover(place)
     if not found.samples:
-        first = f"; {found.problems[0].source}: {found.problems[0].reason}" if found.problems else ""
+        first = (
+            f"; {found.problems[0].source}: {found.problems[0].reason}" if found.problems else ""
+        )
         raise InputError(f"no samples of {dataset} here{first}", path=place,
                          remedy="Give the folder with the extracted raw files.")  # fmt: skip
     samples = found.samples if limit is None else found.samples[:limit]

@@ -25,7 +25,9 @@ def standard_columns() -> dict[str, dict[str, Any]]:
     text = resources.files("posedata.schemas").joinpath("columns.json").read_text("utf-8")
     groups = json.loads(text)
     return {
-        name: {"per": "clip", **column} for group in groups.values() for name, column in group.items()
+        name: {"per": "clip", **column}
+        for group in groups.values()
+        for name, column in group.items()
     }
 
 

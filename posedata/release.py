@@ -108,8 +108,8 @@ class Release:
             If the layer has no such clip.
         """
         table = self.table(layer)
-        for name, entry in self._parts(table.layer).items():
-            first, last = entry.get("clip_ids", ("", "\U0010ffff"))
+        for name in self.part_names(table.layer):
+            first, last = self.manifest.files[name].get("clip_ids", ("", "\U0010ffff"))
             if first <= clip_id <= last:
                 with self._open(name) as file:
                     rows = _find_row(file, clip_id)
@@ -270,13 +270,13 @@ class Release:
 
         return joint_frame(self, self.table(layer), columns, where)
 
+    def part_names(self, layer: str) -> list[str]:
+        """Paths of a layer's files within the release, in the order of their clips."""
+        return [name for name in self._file_names if name.startswith(f"data/{layer}/")]
+
     @cached_property
     def _file_names(self) -> list[str]:
         return sorted(self.manifest.files)
-
-    def _parts(self, layer: str) -> dict[str, Mapping[str, Any]]:
-        names = [n for n in self._file_names if n.startswith(f"data/{layer}/")]
-        return {name: self.manifest.files[name] for name in names}
 
     def _open(self, name: str) -> Any:
         try:
@@ -292,7 +292,7 @@ class Release:
         """Row groups with a match, a file at a time; the reader keeps few of them in memory."""
         condition = None if where is None else _expression(where)
         self._check_columns(table, list(where or ()), "clip", table.clip_columns)
-        parts = [str((self.place / name).path) for name in self._parts(table.layer)]
+        parts = [str((self.place / name).path) for name in self.part_names(table.layer)]
         if not parts:
             return
         try:

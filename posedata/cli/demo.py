@@ -1,0 +1,53 @@
+"""``posedata demo``: from generated raw files to a release that can be looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from posedata.cli import convert as convert_command
+from posedata.cli import info as info_command
+from posedata.cli import validate as validate_command
+
+_NEXT = """
+Try next:
+  posedata info {release} --json
+  posedata convert ntu YOUR_NTU_FOLDER --to parquet -o ntu60
+  python -c "import posedata; r = posedata.open_release('{release}'); print(r.to_pandas().head())"
+  python -c "import posedata; r = posedata.open_release('{release}'); \
+print(next(r.iter_clips()).dense('keypoints_3d').shape)"
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to put it; a new folder.")] = Path("demo"),
+    samples: Annotated[int, typer.Option("--samples", help="How many clips to generate.")] = 60,
+) -> None:
+    """Generate a small NTU-format data set, convert, validate and describe it."""
+    from posedata.errors import OutputError
+    from posedata.synthetic import make_ntu
+
+    raw, release = folder / "raw", folder / "ntu60"
+    if folder.exists() and any(folder.iterdir()):
+        raise OutputError("the folder exists already", path=folder,
+                          remedy="Remove it, or name another: posedata demo FOLDER.")  # fmt: skip
+    typer.echo(f"$ generating {samples} samples in the format of NTU RGB+D: {raw}")
+    make_ntu(raw, samples)
+    typer.echo(f"\n$ posedata convert ntu {raw} --to parquet -o {release}")
+    try:
+        convert_command.convert("ntu", str(raw), out=str(release))
+    except typer.Exit as done:
+        if done.exit_code:
+            raise
+    typer.echo(f"\n$ posedata validate {release}")
+    validate_command.validate(str(release))
+    typer.echo(f"\n$ posedata info {release}")
+    info_command.info(str(release))
+    typer.echo(_NEXT.format(release=release))

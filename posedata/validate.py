@@ -1,0 +1,222 @@
+"""Checking a release: is it what its manifest says, and does it keep the rules of the format?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from posedata.errors import PosedataError
+from posedata.layer_table import LayerTable, flat_values
+from posedata.release import Release
+from posedata.storage import Location
+
+_TABLES = {
+    "clips.parquet": {"clip_id", "num_frames"},
+    "splits.parquet": {"protocol", "split", "clip_id"},
+    "rejects.parquet": {"source", "stage", "reason", "position"},
+}
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that does not hold.
+
+    Attributes
+    ----------
+    file : str
+        Path within the release.
+    reason : str
+        What was found and what was expected.
+    """
+
+    file: str
+    reason: str
+
+
+def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
+    """Check files, tables and poses of a release; memory holds one row group at a time.
+
+    Parameters
+    ----------
+    release : Release
+        As `posedata.release.open_release` gives it: its manifest is well-formed.
+    quick : bool
+        Look at sizes instead of computing every sha256.
+
+    Yields
+    ------
+    Finding
+        Nothing if the release is valid.
+    """
+    damaged = set()
+    for name in sorted(release.manifest.files):
+        for reason in _check_file(release.place / name, release.manifest.files[name], quick):
+            damaged.add(name)
+            yield Finding(name, reason)
+    for path in sorted(release.place.fs.glob(f"{release.place.path}/**/*.parquet")):
+        name = path[len(release.place.path) :].strip("/")
+        if name not in release.manifest.files:
+            yield Finding(name, "not in posedata.json")
+    for name, columns in _TABLES.items():
+        if name not in release.manifest.files:
+            yield Finding(name, "missing from posedata.json")
+        elif name not in damaged:
+            with (release.place / name).open() as file:
+                lacking = columns - set(pq.read_schema(file).names)
+            if lacking:
+                damaged.add(name)
+                yield Finding(name, f"lacks the columns {', '.join(sorted(lacking))}")
+    if not all(name in release.manifest.files and name not in damaged for name in _TABLES):
+        return
+    known = release.clips()
+    ids = set(known["clip_id"].to_pylist())
+    if len(ids) != known.num_rows:
+        yield Finding("clips.parquet", "a clip_id is there twice")
+    yield from _check_splits(release, ids)
+    for layer in release.layers:
+        table = release.table(layer)
+        for name in release.part_names(layer):
+            if name not in damaged:
+                for reason in _check_part(release.place / name, table, known):
+                    yield Finding(name, reason)
+
+
+def _check_file(place: Location, entry: dict, quick: bool) -> Iterator[str]:
+    if not place.exists():
+        yield "the file is missing"
+        return
+    if place.size() != entry["bytes"]:
+        yield f"found {place.size()} bytes, expected {entry['bytes']}"
+        return
+    if not quick:
+        digest = hashlib.sha256()
+        with place.open() as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        if digest.hexdigest() != entry["sha256"]:
+            yield "its sha256 is not the manifest's"
+            return
+    try:
+        with place.open() as file:
+            rows = pq.read_metadata(file).num_rows
+    except (OSError, pa.ArrowException) as error:
+        yield f"not a readable Parquet file: {str(error).splitlines()[0]}"
+        return
+    if rows != entry["rows"]:
+        yield f"found {rows} rows, expected {entry['rows']}"
+
+
+def _check_splits(release: Release, ids: set[str]) -> Iterator[Finding]:
+    splits = release.splits()
+    if unknown := set(splits["clip_id"].to_pylist()) - ids:
+        yield Finding("splits.parquet", f"unknown clip {min(unknown)!r} ({len(unknown)} in all)")
+    assigned = splits.group_by(["protocol", "clip_id"]).aggregate([("split", "count")])
+    twice = assigned.filter(pc.field("split_count") > 1)
+    if twice.num_rows:
+        row = twice.slice(0, 1).to_pylist()[0]
+        yield Finding(
+            "splits.parquet",
+            f"{row['clip_id']} is in several splits of {row['protocol']} ({twice.num_rows} in all)",
+        )
+
+
+def _check_part(place: Location, table: LayerTable, known: pa.Table) -> Iterator[str]:
+    try:
+        with place.open() as file:
+            parquet = pq.ParquetFile(file)
+            if not parquet.schema_arrow.equals(table.schema):
+                yield "its columns are not those of the manifest"
+                return
+            if b"huggingface" not in (parquet.schema_arrow.metadata or {}):
+                yield "no huggingface schema key"
+            for group in range(parquet.num_row_groups):
+                rows = parquet.read_row_group(group)
+                for reason in (*_check_clips(rows, table, known), *_check_poses(rows, table)):
+                    yield f"row group {group}: {reason}"
+    except (OSError, pa.ArrowException) as error:
+        yield f"cannot be read: {str(error).splitlines()[0]}"
+    except PosedataError as error:
+        yield error.reason
+
+
+def _check_clips(rows: pa.Table, table: LayerTable, known: pa.Table) -> Iterator[str]:
+    """Each row is a clip of ``clips.parquet``, with the same clip columns."""
+    columns = [name for name in table.clip_columns if name in known.schema.names]
+    ids = rows["clip_id"]
+    positions = pc.index_in(ids, known["clip_id"].combine_chunks())
+    if positions.null_count:
+        unknown = ids.filter(pc.is_null(positions))[0]
+        yield f"clip {unknown} is not in clips.parquet"
+        return
+    expected = known.take(positions).select(columns)
+    for name in columns:
+        if not rows[name].combine_chunks().equals(expected[name].combine_chunks()):
+            yield f"{name} is not that of clips.parquet"
+
+
+def _check_poses(rows: pa.Table, table: LayerTable) -> Iterator[str]:
+    lengths = pc.list_value_length(rows["frames"]).to_numpy()
+    clip = np.repeat(np.arange(rows.num_rows), lengths)
+    ids = rows["clip_id"]
+
+    def name_of(poses: np.ndarray) -> str:
+        """Name the clip of the first pose that is wrong."""
+        return f"{ids[int(clip[np.flatnonzero(poses)[0]])]}: "
+
+    values = {}
+    for name in table.pose_columns:
+        if table.definitions[name]["per"] != "pose":
+            continue
+        if not np.array_equal(pc.list_value_length(rows[name]).to_numpy(), lengths):
+            yield f"{name} has another number of poses than frames"
+            return
+        values[name] = flat_values(rows[name], table.shape(name))
+    frames, persons = values["frames"].astype(np.int64), values["persons"].astype(np.int64)
+    order = persons << 32 | frames
+    unsorted = np.zeros(len(clip), bool)
+    unsorted[1:] = (np.diff(order) <= 0) & (np.diff(clip) == 0)
+    if unsorted.any():
+        yield name_of(unsorted) + "poses are not sorted by (person, frame), or one is there twice"
+    outside = (frames < 0) | (frames >= rows["num_frames"].to_numpy()[clip]) | (persons < 0)
+    if outside.any():
+        yield name_of(outside) + "a frame outside the clip, or a negative person"
+    if "person_ids" in rows.schema.names:
+        named = pc.list_value_length(rows["person_ids"]).to_numpy()[clip]
+        nameless = (named > 0) & (persons >= named)
+        if nameless.any():
+            yield name_of(nameless) + "a person without an entry in person_ids"
+    for name, array in values.items():
+        if np.issubdtype(array.dtype, np.floating) and np.isinf(array).any():
+            yield name_of(_any_pose(np.isinf(array))) + f"infinite values in {name}"
+    missing = None
+    for name in ("keypoints_2d", "keypoints_3d"):
+        if name in values:
+            nan = np.isnan(values[name])
+            half = nan.any(-1) & ~nan.all(-1)
+            if half.any():
+                yield name_of(_any_pose(half)) + f"joints in {name} that are half missing"
+            missing = nan.all(-1) if missing is None else missing & nan.all(-1)
+    if "scores" in values:
+        scores = values["scores"]
+        wrong = ~((scores >= 0) & (scores <= 1))
+        if missing is not None:
+            wrong |= missing & (scores > 0)
+        if wrong.any():
+            yield name_of(_any_pose(wrong)) + "scores outside 0 to 1, or above 0 where missing"
+    if "visibility" in values:
+        wrong = values["visibility"] > 2
+        if missing is not None:
+            wrong |= missing & (values["visibility"] > 0)
+        if wrong.any():
+            yield name_of(_any_pose(wrong)) + "visibility above 2, or above 0 where missing"
+
+
+def _any_pose(wrong: np.ndarray) -> np.ndarray:
+    return wrong.reshape(len(wrong), -1).any(axis=1)
