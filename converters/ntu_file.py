@@ -28,12 +28,15 @@ from posedata.errors import InputError
 NUM_JOINTS = 25
 BODY_FIELDS = 10
 JOINT_FIELDS = 12
-# The fewest bytes that a frame and a body can take, one digit a field: what a count may claim.
+# The fewest bytes that a frame and a body can take, one byte and a blank a field: what a count
+# may claim, and what the kernel makes room for.
 _FRAME_BYTES = 2
 _BODY_BYTES = 2 * BODY_FIELDS + 3 + NUM_JOINTS * 2 * JOINT_FIELDS
 
+_MORE_THAN_ANY_COUNT = np.int64(10**17)  # ten times this is an int64, too
+
 _OK, _ENDED, _FIELDS, _COUNT, _TOO_MANY, _JOINTS, _BODY_ID = range(7)
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.I)
+_NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity)", re.I)
 _NAN = re.compile(rb"[+-]?nan(\([a-z0-9]*\))?|[+-]?1\.#(qnan|snan|ind)\d*", re.I)
 
 
@@ -53,8 +56,8 @@ class SkeletonFile:
         The body fields after the id.
     joints : float32, shape (P, 25, 12)
         The joint fields.
-    lines : int64, shape (P,)
-        1-based line of each body's header.
+    lines : int32, shape (P, 26)
+        1-based lines of each body's header and of its joints.
     trailing : int or None
         1-based line where text after the last frame begins.
     """
@@ -88,19 +91,20 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
         Where the bytes are not this format, with the line. Nothing larger than the file's own
         size calls for is allocated, whatever its counts claim.
     """
-    if not text.strip():
-        raise InputError("the file is empty", path=path, remedy="Copy or extract it again.")
     scan = _scan(np.frombuffer(text + PADDING, np.uint8), len(text))
     status, position, line, found, expected = scan[:5]
+    num_frames, trailing, frames, body_ids, bodies, joints, lines, unread = scan[5:]
+    # before the status: these tokens are on lines before the one where the kernel gave up
+    tokens = unread.tolist()
+    with np.errstate(over="ignore"):  # 1e99 is infinite as float32
+        unusual = [_read_unusual(text[start:stop], path, at) for _, _, start, stop, at in tokens]
     if status != _OK:
         raise _explain(text, path, status, position, line, found, expected)
-    num_frames, trailing, frames, body_ids, bodies, joints, lines, unread = scan[5:]
-    for row, column, start, stop, line in unread:
-        value = _read_unusual(text[start:stop], path, line)
-        if column < 0:
-            bodies[row, -column - 1] = value
+    for (row, column, *_), value in zip(tokens, unusual, strict=True):
+        if column < BODY_FIELDS:
+            bodies[row, column - 1] = value
         else:
-            joints[row, column // JOINT_FIELDS, column % JOINT_FIELDS] = value
+            joints[row].reshape(-1)[column - BODY_FIELDS] = value
     return SkeletonFile(
         num_frames, frames, body_ids, bodies, joints, lines, trailing if trailing > 0 else None
     )
@@ -109,8 +113,7 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
 def _read_unusual(token: bytes, path: str, line: int) -> np.float32:
     """Read a token that the kernel leaves: many digits, a large exponent, NaN, or no number."""
     if _NUMBER.fullmatch(token):
-        with np.errstate(over="ignore"):
-            return np.float32(float(token))
+        return np.float32(float(token))
     if _NAN.fullmatch(token):
         return np.float32(np.nan)
     raise InputError(
@@ -120,7 +123,8 @@ def _read_unusual(token: bytes, path: str, line: int) -> np.float32:
 
 
 def _shown(token: bytes) -> str:
-    return repr(token[:40].decode("ascii", "backslashreplace"))
+    text = repr(token[:40]).removeprefix("b")
+    return text if len(token) <= 40 else f"{text}..."
 
 
 def _explain(
@@ -128,29 +132,37 @@ def _explain(
 ) -> InputError:
     """Turn the kernel's status into an error that a person can act on."""
     again = "The file seems truncated: copy or extract it again."
-    content = text[position:].split(b"\n", 1)[0].strip()
-    error: dict = {"path": path, "position": f"line {line}"}
     if status == _ENDED:
-        what = ("a number of frames", "a number of bodies", "a body", "a number of joints",
-                "a joint")[expected]  # fmt: skip
-        return InputError("the file ends early", **error, found="end of file",
+        if expected == 0:
+            return InputError("the file is empty", path=path, position="line 1", found="no text",
+                              expected="a number of frames",
+                              remedy="Copy or extract it again.")  # fmt: skip
+        what = ("a number of bodies", "a body", "a number of joints", "a joint")[expected - 1]
+        next_line = line if text.endswith(b"\n") else line + 1
+        return InputError("the file ends early", path=path, position=f"line {next_line}",
+                          found="end of file",
                           expected=f"{what} ({found} frames were announced)",
                           remedy=again)  # fmt: skip
+    content, newline, _ = text[position:].partition(b"\n")
+    content = content.strip(b" \t\r")
+    error: dict = {"path": path, "position": f"line {line}"}
+    if not newline:
+        error["remedy"] = again
     if status == _FIELDS:
         record = "body" if expected == BODY_FIELDS else "joint"
-        if text.find(b"\n", position) < 0:
-            remedy = again
-        elif found == 3 or (record == "body" and found == 1):
-            remedy = "This looks like the .skeleton file of another tool, not NTU RGB+D's."
-        else:
-            remedy = None
+        if found < 0:
+            return InputError(f"a control character in a {record} line", **error,
+                              found=_shown(content), expected=f"{expected} numbers")  # fmt: skip
+        if newline and (found == 3 or (record == "body" and found == 1)):
+            error["remedy"] = "This looks like the .skeleton file of another tool, not NTU RGB+D's."
         return InputError(f"wrong number of fields in a {record} line", **error, found=found,
-                          expected=expected, remedy=remedy)  # fmt: skip
+                          expected=expected)  # fmt: skip
     if status == _TOO_MANY:
-        what = "frames" if line == 1 or expected == _FRAME_BYTES else "bodies"
+        what = "frames" if expected == _FRAME_BYTES else "bodies"
+        error["remedy"] = again
         return InputError(
             f"more {what} announced than the file has room for", **error, found=_shown(content),
-            expected=f"at most {found}", remedy=again,
+            expected=f"at most {found}",
         )  # fmt: skip
     if status == _JOINTS:
         return InputError("wrong number of joints", **error, found=_shown(content),
@@ -179,16 +191,12 @@ def _next_line(text, size, i, line):
 def _read_count(text, i):
     """Read the integer alone on the line at i: its value (-1 if it is not one), and its end."""
     value = np.int64(0)
-    digits = 0
+    start = i
     while i < text.size and text[i] >= 48 and text[i] <= 57:
-        if digits < 18:
-            value = value * 10 + (text[i] - 48)
-        digits += 1
+        value = min(value * 10 + (text[i] - 48), _MORE_THAN_ANY_COUNT)
         i += 1
-    if digits == 0:
+    if i == start:
         return np.int64(-1), i
-    if digits > 18:
-        value = np.int64(10) ** 18
     while i < text.size and (text[i] == 32 or text[i] == 13 or text[i] == 9):
         i += 1
     if i < text.size and text[i] != 10:
@@ -200,8 +208,8 @@ def _read_count(text, i):
 def _read_fields(text, i, wanted, values, spans):
     """Read up to ``wanted`` numbers of the line at i.
 
-    Returns the number of fields on the line, its end, and how many could not be read here: their
-    columns, starts and stops are in ``spans``.
+    Returns the number of fields on the line (-1 if it has a control character), its end, and how
+    many could not be read here: their columns, starts and stops are in ``spans``.
     """
     found = 0
     unread = 0
@@ -214,7 +222,7 @@ def _read_fields(text, i, wanted, values, spans):
         start = i
         value, i, exact = read_number(text, start)
         if i == start:
-            i += np.uint64(1)  # a control byte: a token of its own
+            return -1, np.int64(i), unread
         if found < wanted:
             values[found] = value
             if not exact:
@@ -226,6 +234,27 @@ def _read_fields(text, i, wanted, values, spans):
     return found, np.int64(i), unread
 
 
+@part_of_kernel
+def _note_unread(unread, num_unread, spans, bad, row, first_column, line):
+    """Append the tokens of a line that could not be read: row, column, start, stop, line.
+
+    Columns count through all fields of a body and its joints. The first, the id, is left out.
+    """
+    for b in range(bad):
+        column = first_column + spans[b, 0]
+        if column == 0:
+            continue
+        if num_unread == len(unread):
+            unread = np.concatenate((unread, np.empty_like(unread)))
+        unread[num_unread, 0] = row
+        unread[num_unread, 1] = column
+        unread[num_unread, 2] = spans[b, 1]
+        unread[num_unread, 3] = spans[b, 2]
+        unread[num_unread, 4] = line
+        num_unread += 1
+    return unread, num_unread
+
+
 @kernel
 def _scan(text, size):
     """Read the whole file: a status with its place, then the arrays."""
@@ -234,7 +263,7 @@ def _scan(text, size):
     body_ids = np.empty(room, np.int64)
     bodies = np.empty((room, BODY_FIELDS - 1), np.float32)
     joints = np.empty((room, NUM_JOINTS, JOINT_FIELDS), np.float32)
-    lines = np.empty(room, np.int64)
+    lines = np.empty((room, 1 + NUM_JOINTS), np.int32)
     unread = np.empty((16, 5), np.int64)
     values = np.empty(JOINT_FIELDS, np.float64)
     spans = np.empty((JOINT_FIELDS, 3), np.int64)
@@ -280,7 +309,7 @@ def _scan(text, size):
                 break
             body_id = np.int64(0)
             k = position
-            while k < size and text[k] >= 48 and text[k] <= 57 and k - position <= 19:
+            while k < size and text[k] >= 48 and text[k] <= 57:
                 digit = np.int64(text[k]) - 48
                 if body_id > (np.int64(9223372036854775807) - digit) // 10:
                     break
@@ -292,20 +321,11 @@ def _scan(text, size):
             row = num_bodies
             frames[row] = frame
             body_ids[row] = body_id
-            lines[row] = line
+            lines[row, 0] = line
             for column in range(1, BODY_FIELDS):
                 bodies[row, column - 1] = values[column]
-            for b in range(bad):
-                if spans[b, 0] == 0:
-                    continue
-                if num_unread == len(unread):
-                    unread = np.concatenate((unread, np.empty_like(unread)))
-                unread[num_unread, 0] = row
-                unread[num_unread, 1] = -spans[b, 0]
-                unread[num_unread, 2] = spans[b, 1]
-                unread[num_unread, 3] = spans[b, 2]
-                unread[num_unread, 4] = line
-                num_unread += 1
+            if bad > 0:
+                unread, num_unread = _note_unread(unread, num_unread, spans, bad, row, 0, line)
 
             position, line = _next_line(text, size, i, line)
             if position < 0:
@@ -326,15 +346,12 @@ def _scan(text, size):
                     break
                 for column in range(JOINT_FIELDS):
                     joints[row, joint, column] = values[column]
-                for b in range(bad):
-                    if num_unread == len(unread):
-                        unread = np.concatenate((unread, np.empty_like(unread)))
-                    unread[num_unread, 0] = row
-                    unread[num_unread, 1] = joint * JOINT_FIELDS + spans[b, 0]
-                    unread[num_unread, 2] = spans[b, 1]
-                    unread[num_unread, 3] = spans[b, 2]
-                    unread[num_unread, 4] = line
-                    num_unread += 1
+                lines[row, 1 + joint] = line
+                if bad > 0:
+                    column = BODY_FIELDS + joint * JOINT_FIELDS
+                    unread, num_unread = _note_unread(
+                        unread, num_unread, spans, bad, row, column, line
+                    )
             if status != _OK:
                 break
             num_bodies += 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from posedata.converter import Description
 from posedata.layer_table import LayerTable
-from posedata.manifest import Manifest
+from posedata.manifest import FORMAT_VERSION, Manifest
 
 _TEXT = """\
 ---
-pretty_name: {title}
+pretty_name: {quoted_title}
 license: other
 license_name: see-below
 configs:
@@ -72,22 +73,24 @@ def write_card(
     Its front matter declares one config for each layer, so that ``load_dataset`` finds them.
     """
     configs = "".join(
-        f"- config_name: {layer}\n  data_files: data/{layer}/*.parquet\n"
+        f"- config_name: {json.dumps(layer)}\n  data_files: data/{layer}/*.parquet\n"
         for layer in manifest.layers
     )
     about = {"clips.parquet": "one row for each clip, without poses",
              "splits.parquet": "protocol, split, clip_id",
              "rejects.parquet": "source, stage, reason, position, severity"}  # fmt: skip
-    layer_rows = sum(e["rows"] for p, e in manifest.files.items() if p not in about)
+    parts = [e for p, e in manifest.files.items() if p.startswith(f"data/{table.layer}/")]
+    layer_rows = sum(part["rows"] for part in parts)
     files = [
         f"| `data/{table.layer}/*.parquet` | {layer_rows} | one row for each clip, with poses |"
     ]
     files += [f"| `{n}` | {manifest.files[n]['rows']} | {about[n]} |" for n in about]
     return _TEXT.format(
         title=description.title,
+        quoted_title=json.dumps(description.title),  # a string of JSON is one of YAML
         configs=configs,
         num_clips=manifest.counts["clips"],
-        format_version=manifest.to_json().split(b'"')[3].decode(),
+        format_version=FORMAT_VERSION,
         version=version,
         license=description.license,
         source=description.source,

@@ -62,8 +62,8 @@ class Clip:
     Raises
     ------
     UsageError
-        Where arrays disagree in length, shape or dtype, rows are not sorted, or a frame is
-        outside the clip.
+        Where arrays disagree in length, shape or dtype, rows are not sorted, a frame is outside
+        the clip, or ``person_ids`` does not name each person.
     """
 
     clip_id: str
@@ -92,17 +92,24 @@ class Clip:
             self._expect("boxes", self.boxes, (rows, 4), np.float32)
         for name, values in self.extra.items():
             self._expect(name, values, (rows, *values.shape[1:]), values.dtype)
+        if "num_frames" not in self.info:
+            raise UsageError(f"clip {self.clip_id}: num_frames is not in info")
         if rows:
             order = self.persons.astype(np.int64) << 32 | self.frames
             if (np.diff(order) <= 0).any():
                 raise UsageError(f"clip {self.clip_id}: rows are not sorted by (person, frame)")
-            num_frames = self.info.get("num_frames", np.inf)
+            if self.persons[0] < 0:
+                raise UsageError(f"clip {self.clip_id}: persons", found=self.persons[0],
+                                 expected="0 or more")  # fmt: skip
             first, last = self.frames.min(), self.frames.max()
-            if first < 0 or last >= num_frames:
+            if first < 0 or last >= self.num_frames:
                 raise UsageError(
                     f"clip {self.clip_id}: frames outside the clip", found=f"{first} to {last}",
-                    expected=f"0 to {num_frames - 1}",
+                    expected=f"0 to {self.num_frames - 1}",
                 )  # fmt: skip
+        if self.person_ids and len(self.person_ids) != self.num_persons:
+            raise UsageError(f"clip {self.clip_id}: person_ids", found=len(self.person_ids),
+                             expected=self.num_persons)  # fmt: skip
 
     def _expect(self, name: str, array: np.ndarray, shape: tuple[int, ...], dtype: Any) -> None:
         if array.shape != shape or array.dtype != dtype:
@@ -163,7 +170,7 @@ class Clip:
         return spread
 
     def equals(self, other: Clip) -> bool:
-        """Whether both clips hold the same, bit for bit (NaN equal to NaN)."""
+        """Whether both clips hold the same values (NaN equal to NaN)."""
         mine, theirs = self.arrays, other.arrays
         return (
             (self.clip_id, self.layer, self.skeleton)

@@ -113,7 +113,7 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
                           remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
     (out / staging.DIRECTORY).remove()  # left behind by a kill just after the manifest
     with (out / "rejects.parquet").open() as file:
-        rows = pq.read_table(file).slice(0, 1 << 16).to_pylist()
+        rows = pq.ParquetFile(file).read().slice(0, 1 << 16).to_pylist()
     rejects = (Problem(**row) for row in rows if row["severity"] == "reject")
     return _summary(out, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
 

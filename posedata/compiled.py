@@ -34,6 +34,7 @@ def part_of_kernel(function: Callable) -> Any:
     """Compile a function that kernels call.
 
     It has no cache of its own: machine code that comes out of a cache cannot be inlined, which
-    made the number reader three times slower.
+    made the number reader three times slower. The kernel's cache notices changes of the kernel's
+    own file only: after editing a part that is in another file, touch that one, too.
     """
     return numba.njit(nogil=True)(function)

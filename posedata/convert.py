@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 from posedata.converter import Converter, Description, Problem, Sample, load_converter
-from posedata.engine import map_shards
+from posedata.engine import check_num_workers, map_shards
 from posedata.errors import InputError, UsageError
 from posedata.storage import Location, locate
 from posedata.version import __version__
@@ -189,6 +188,8 @@ def convert(
     from posedata import staging
     from posedata.closing import close_release, summarise_release
 
+    if num_workers is not None:
+        check_num_workers(num_workers)
     place = locate(out)
     if resume and not overwrite and (done := summarise_release(place, plan)) is not None:
         return done
@@ -264,6 +265,9 @@ def _read_samples(task: ShardTask, problems: list[Problem]) -> Iterator[Any]:
             clip, warnings = converter.read(task.raw, sample, task.description)
         except InputError as error:
             problems.append(Problem(sample.path, "read", error.reason, error.position or ""))
+        except UsageError as error:  # the converter built an impossible clip: its own mistake
+            error.path = sample.path
+            raise
         else:
             problems += warnings
             yield clip

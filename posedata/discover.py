@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from posedata.converter import Problem
 from posedata.errors import InputError
@@ -24,9 +25,12 @@ def find_files(raw: Location, suffix: str) -> tuple[list[tuple[str, int]], list[
     Returns
     -------
     files : list of (str, int)
-        Path relative to ``raw`` with ``/`` between its parts, and size in bytes.
+        Path relative to ``raw`` with ``/`` between its parts (the name, if ``raw`` is the file),
+        and size in bytes.
     problems : list of Problem
-        Folders that cannot be listed, and files that cannot be looked at.
+        Folders that cannot be listed, and what has the suffix but is no file that can be read: a
+        folder (its files are listed all the same), a pipe, a link to nowhere. Names that are not
+        UTF-8, since a release could not say where its clips come from.
 
     Raises
     ------
@@ -36,7 +40,11 @@ def find_files(raw: Location, suffix: str) -> tuple[list[tuple[str, int]], list[
     problems: list[Problem] = []
     if not raw.exists():
         raise InputError("no such file or folder", path=raw)
-    if raw.is_local:
+    found: Iterator[tuple[str, int]]
+    if raw.fs.isfile(raw.path):
+        name = PurePosixPath(raw.path).name
+        found = iter([(name, raw.size())] if name.lower().endswith(suffix) else [])
+    elif raw.is_local:
         found = _walk_local(Path(raw.path), suffix, problems)
     else:
         entries = raw.fs.find(raw.path, detail=True).items()
@@ -46,16 +54,22 @@ def find_files(raw: Location, suffix: str) -> tuple[list[tuple[str, int]], list[
     return sorted(found), problems
 
 
+def found_file(raw: Location, path: str) -> Location:
+    """Give the place of a file that `find_files` listed under ``raw``."""
+    is_raw = PurePosixPath(raw.path).name == path and raw.fs.isfile(raw.path)
+    return raw if is_raw else raw / path
+
+
 def _walk_local(root: Path, suffix: str, problems: list[Problem]) -> Iterator[tuple[str, int]]:
     seen: set[tuple[int, int]] = set()
     waiting = [(str(root), "")]
     while waiting:
         folder, prefix = waiting.pop()
         try:
-            status = os.stat(folder)  # noqa: PTH116
-            if (status.st_dev, status.st_ino) in seen:
+            here = os.stat(folder)  # noqa: PTH116
+            if (here.st_dev, here.st_ino) in seen:
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen.add((here.st_dev, here.st_ino))
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             problems.append(Problem(prefix or ".", "discover", f"folder: {error.strerror}"))
@@ -63,11 +77,30 @@ def _walk_local(root: Path, suffix: str, problems: list[Problem]) -> Iterator[tu
         for entry in entries:
             path = prefix + entry.name
             wanted = entry.name.lower().endswith(suffix)
+            reason = ""
             try:
-                if entry.is_dir() and not wanted:
+                if not _is_text(path):
+                    wanted = wanted or entry.is_dir()
+                    path = os.fsencode(path).decode(errors="backslashreplace")
+                    reason = "the name is not UTF-8: rename it"
+                elif entry.is_dir():
                     waiting.append((entry.path, path + "/"))
+                    reason = "a folder, not a file"
                 elif wanted:
-                    yield path, entry.stat().st_size
+                    status = entry.stat()
+                    if stat.S_ISREG(status.st_mode):
+                        yield path, status.st_size
+                    else:
+                        reason = "a pipe or device, not a file"
             except OSError as error:
-                if wanted:
-                    problems.append(Problem(path, "discover", f"cannot be read: {error.strerror}"))
+                reason = f"cannot be read: {error.strerror}"
+            if wanted and reason:
+                problems.append(Problem(path, "discover", reason))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

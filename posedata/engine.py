@@ -21,6 +21,12 @@ def default_num_workers() -> int:
         return os.cpu_count() or 1
 
 
+def check_num_workers(num_workers: int) -> None:
+    """Raise UsageError unless the number is positive."""
+    if num_workers < 1:
+        raise UsageError("--num-workers", found=num_workers, expected="1 or more")
+
+
 def map_shards(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
@@ -63,8 +69,7 @@ def map_shards(
 
     if num_workers is None:
         num_workers = default_num_workers()
-    if num_workers < 1:
-        raise UsageError("--num-workers", found=num_workers, expected="1 or more")
+    check_num_workers(num_workers)
     weights = [1] * len(tasks) if weights is None else weights
     run = _in_process if min(num_workers, len(tasks)) <= 1 else _in_pool
     bar = tqdm(
@@ -114,7 +119,8 @@ def _in_pool(
         raise PosedataError(
             "a worker process died",
             remedy="It may have run out of memory: run the same command with --resume and fewer "
-            "--num-workers.",
+            "--num-workers. In a script of your own, call this under if __name__ == '__main__', "
+            "since each worker imports the script.",
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow.compute as pc
+
 from posedata.converter import list_converters, load_converter
 from posedata.errors import InputError
 from posedata.manifest import FILE_NAME
@@ -64,7 +66,7 @@ def release_info(release: Release) -> dict[str, Any]:
     for row in counts.to_pylist():
         splits.setdefault(row["protocol"], {})[row["split"]] = row["clip_id_count"]
     distinct = {
-        name: len(clips[name].unique())
+        name: pc.count_distinct(clips[name]).as_py()
         for name in ("label", "subject", "camera", "setup")
         if name in clips.schema.names
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def joint_frame(
         ) from error
 
     joints = table.skeleton.num_joints
-    per_joint = [n for n in table.pose_columns if table.definitions[n]["shape"][:1] == ["V"]]
+    per_joint = [n for n in table.pose_columns if list(table.definitions[n]["shape"][:1]) == ["V"]]
     if columns is None:
         columns = [n for n in per_joint if n in JOINT_ARRAYS]
     unknown = [name for name in columns if name not in per_joint]
@@ -48,14 +49,15 @@ def joint_frame(
         ),
     }
     for name in columns:
-        values = read[name].reshape(-1, *table.shape(name)[1:])
-        if values.ndim == 1:
-            content[name] = values
+        if len(table.shape(name)) == 1:
+            content[name] = read[name].reshape(-1)
         else:
-            for axis, letter in enumerate(_axes(values.shape[1])):
-                content[f"{name}_{letter}"] = values[:, axis]
+            values = read[name].reshape(len(clip_code), math.prod(table.shape(name)[1:]))
+            for axis, suffix in enumerate(_axes(values.shape[1])):
+                content[f"{name}_{suffix}"] = values[:, axis]
     return pd.DataFrame(content)
 
 
-def _axes(width: int) -> str:
-    return "wxyz" if width == 4 else "xyz"[:width]
+def _axes(width: int) -> Sequence[str]:
+    """Names of a joint's components: coordinates, a quaternion, or numbers where it is neither."""
+    return {2: "xy", 3: "xyz", 4: "wxyz"}.get(width) or [str(axis) for axis in range(width)]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from posedata.clip import JOINT_ARRAYS, Clip
-from posedata.errors import ReleaseError
+from posedata.clip import Clip
+from posedata.errors import ReleaseError, UsageError
 from posedata.skeleton import Skeleton
 
 _FIXED = ("keypoints_2d", "keypoints_3d", "scores", "visibility", "boxes")
@@ -55,7 +56,7 @@ class LayerTable:
     label_names: tuple[str, ...] = ()
     own_columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def definitions(self) -> dict[str, Mapping[str, Any]]:
         """The columns of the file, in its order: clip columns, then pose columns."""
         known = {**standard_columns(), **self.own_columns}
@@ -78,7 +79,7 @@ class LayerTable:
         sizes = self.definitions[name]["shape"]
         return tuple(self.skeleton.num_joints if size == "V" else size for size in sizes)
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the features that Hugging Face's ``load_dataset`` reads."""
         fields = [pa.field(name, self._arrow_type(name)) for name in self.definitions]
@@ -119,12 +120,19 @@ class LayerTable:
         Parameters
         ----------
         clips : sequence of Clip
-            All of this layer and skeleton, with every pose column of the table.
+            All of this layer and skeleton, with the pose arrays that the table has columns for.
 
         Returns
         -------
         pyarrow.RecordBatch
+
+        Raises
+        ------
+        UsageError
+            If a clip has something that the table has no column for, or lacks a pose column.
         """
+        for clip in clips:
+            self._check(clip)
         arrays = []
         for name, column in self.definitions.items():
             kind = self._arrow_type(name)
@@ -135,13 +143,38 @@ class LayerTable:
             elif column["per"] == "person":
                 arrays.append(pa.array([list(clip.person_ids) for clip in clips], kind))
             else:
-                values = [_pose_array(clip, name) for clip in clips]
+                values = [self._pose_array(clip, name) for clip in clips]
                 arrays.append(_nested(values, self.shape(name), kind))
         return pa.record_batch(arrays, schema=self.schema)
+
+    def _check(self, clip: Clip) -> None:
+        """Refuse a clip of which something would be lost."""
+        if (clip.layer, clip.skeleton) != (self.layer, self.skeleton):
+            raise UsageError(f"clip {clip.clip_id} in a table of another layer or skeleton",
+                             found=f"{clip.layer} {clip.skeleton.name}",
+                             expected=f"{self.layer} {self.skeleton.name}")  # fmt: skip
+        present = [*clip.arrays, *clip.info, *(["person_ids"] if clip.person_ids else [])]
+        homeless = [name for name in present if name not in self.definitions]
+        if homeless:
+            raise UsageError(f"clip {clip.clip_id} has what the layer {clip.layer} has no column "
+                             f"for: {', '.join(homeless)}")  # fmt: skip
+
+    def _pose_array(self, clip: Clip, name: str) -> np.ndarray:
+        standard = name in _FIXED or name in ("frames", "persons")
+        array = getattr(clip, name) if standard else clip.extra.get(name)
+        expected = np.dtype(self.definitions[name]["type"]), self.shape(name)
+        if array is None or (array.dtype, array.shape[1:]) != expected:
+            raise UsageError(
+                f"clip {clip.clip_id}: {name}",
+                found="nothing" if array is None else f"{array.dtype} {array.shape[1:]} a pose",
+                expected=f"{expected[0]} {expected[1]} a pose",
+            )  # fmt: skip
+        return array
 
     def to_clips(self, batch: pa.RecordBatch | pa.Table) -> Iterator[Clip]:
         """Turn rows into clips; pose columns that are not in ``batch`` stay None.
 
+        What is not known of a clip (null) is not in its ``info``.
         Arrays are views of the batch's memory where Arrow's layout allows it: read-only.
         """
         names = batch.schema.names
@@ -162,7 +195,7 @@ class LayerTable:
                 **{n: arrays.pop(n) for n in _FIXED if n in arrays},
                 person_ids=tuple(ids[row]),
                 extra=arrays,
-                info=values,
+                info={name: value for name, value in values.items() if value is not None},
             )
 
 
@@ -214,14 +247,8 @@ def _split(column: pa.ChunkedArray, shape: tuple[int, ...]) -> list[np.ndarray]:
     for chunk in column.chunks:
         offsets = chunk.offsets.to_numpy() - chunk.offsets[0].as_py()
         values = _flat_chunk(chunk).reshape(-1, *shape)
-        rows += [values[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        rows += [values[a:b] for a, b in pairwise(offsets)]
     return rows
-
-
-def _pose_array(clip: Clip, name: str) -> np.ndarray:
-    if name in JOINT_ARRAYS or name in ("frames", "persons", "boxes"):
-        return getattr(clip, name)
-    return clip.extra[name]
 
 
 def _nested(values: list[np.ndarray], shape: tuple[int, ...], kind: pa.DataType) -> pa.Array:

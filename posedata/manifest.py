@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from posedata.errors import ReleaseError
+from posedata.layer_table import standard_columns
 from posedata.skeleton import Skeleton
 
 FILE_NAME = "posedata.json"
 FORMAT_VERSION = "1.0"
-_MOST_BYTES = 1 << 28
+#: No manifest is larger.
+MOST_BYTES = 1 << 28
+
+_COUNTS = ("clips", "poses", "rejects", "warnings")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+                 "float32", "float64", "bool")  # fmt: skip
+_LARGEST_AXIS = 4096
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Manifest:
         Each operation with its version and parameters; no clock and no machine, so that a
         release is reproducible to the byte.
     counts : mapping
-        ``clips``, ``rejects``, ``warnings``.
+        ``clips``, ``poses``, ``rejects``, ``warnings``.
     """
 
     name: str
@@ -47,7 +57,7 @@ class Manifest:
     layers: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, Mapping[str, Any]]
     history: list[Mapping[str, Any]]
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int]
 
     def to_json(self) -> bytes:
         """Encode for the file; equal manifests give equal bytes."""
@@ -86,11 +96,13 @@ def read_manifest(content: bytes, path: str) -> Manifest:
     """
     try:
         value = json.loads(content)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # no NaN, no lone surrogate
     except (ValueError, RecursionError) as error:
         raise ReleaseError("not JSON", path=path, found=error) from error
     _expect(isinstance(value, dict), path, "an object at the top")
     version = value.get("format_version")
-    _expect(isinstance(version, str) and "." in version, path, "format_version, e.g. '1.0'")
+    known = isinstance(version, str) and re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,9}", version)
+    _expect(bool(known), path, "format_version, e.g. '1.0'")
     if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
         raise ReleaseError(
             "made in another version of the format", path=path, found=version,
@@ -100,31 +112,92 @@ def read_manifest(content: bytes, path: str) -> Manifest:
                       ("layers", dict), ("files", dict), ("history", list),
                       ("counts", dict)):  # fmt: skip
         _expect(isinstance(value.get(key), kind), path, f"{key}: {kind.__name__}")
-    skeletons = {name: Skeleton.from_dict(name, s) for name, s in value["skeletons"].items()}
+    for key in _COUNTS:
+        _expect(_is_count(value["counts"].get(key)), path, f"counts.{key}: a number")
+    for number, operation in enumerate(value["history"]):
+        _expect(isinstance(operation, dict), path, f"history[{number}]: an object")
+    try:
+        skeletons = {name: Skeleton.from_dict(name, s) for name, s in value["skeletons"].items()}
+    except ReleaseError as error:
+        error.path = path
+        raise
     for name, layer in value["layers"].items():
-        _expect(isinstance(layer, dict), path, f"layers.{name}: an object")
-        _expect(layer.get("skeleton") in skeletons, path, f"layers.{name}.skeleton in skeletons")
-        for key in ("columns", "label_names"):
-            names = layer.get(key)
-            _expect(
-                isinstance(names, list) and all(isinstance(n, str) for n in names),
-                path, f"layers.{name}.{key}: a list of names",
-            )  # fmt: skip
-        _expect(isinstance(layer.get("own_columns", {}), dict), path, f"layers.{name}.own_columns")
+        _check_layer(name, layer, skeletons, path)
     for name, entry in value["files"].items():
-        inside = not name.startswith("/") and ".." not in name.split("/") and "\\" not in name
-        _expect(inside, path, f"files: a path inside the release, not {name!r}")
-        _expect(
-            isinstance(entry, dict)
-            and all(type(entry.get(key)) is int for key in ("rows", "bytes"))
-            and isinstance(entry.get("sha256"), str),
-            path, f"files.{name}: rows, bytes and sha256",
-        )  # fmt: skip
+        _check_file(name, entry, path)
     return Manifest(
-        **{key: value[key] for key in ("name", "license", "source", "layers", "files", "history")},
+        **{key: value[key] for key in ("name", "license", "source", "layers", "files", "history",
+                                       "counts")},
         skeletons=skeletons,
-        counts=value["counts"],
+    )  # fmt: skip
+
+
+def _check_layer(name: str, layer: Any, skeletons: Mapping[str, Skeleton], path: str) -> None:
+    _expect(_NAME.fullmatch(name) is not None, path, f"a layer's name, not {name!r}")
+    _expect(isinstance(layer, dict), path, f"layers.{name}: an object")
+    skeleton = layer.get("skeleton")
+    _expect(
+        isinstance(skeleton, str) and skeleton in skeletons,
+        path, f"layers.{name}.skeleton in skeletons",
+    )  # fmt: skip
+    for key in ("columns", "label_names"):
+        _expect(_are_texts(layer.get(key)), path, f"layers.{name}.{key}: a list of names")
+    _expect(isinstance(layer.get("made_by"), dict), path, f"layers.{name}.made_by: an object")
+    own_columns = layer.get("own_columns", {})
+    _expect(isinstance(own_columns, dict), path, f"layers.{name}.own_columns: an object")
+    for column, definition in own_columns.items():
+        _expect(
+            _is_definition(definition) and _agrees_with_standard(column, definition),
+            path, f"layers.{name}.own_columns.{column}: type, per, shape and about",
+        )  # fmt: skip
+
+
+def _is_definition(value: Any) -> bool:
+    """Whether this defines a column as ``schemas/columns.json`` does."""
+    if not isinstance(value, dict) or not isinstance(value.get("about"), str):
+        return False
+    if value.get("per") == "clip":
+        return value.get("type") in (*_NUMBER_TYPES, "string")
+    shape = value.get("shape")
+    return (
+        value.get("per") == "pose"
+        and value.get("type") in _NUMBER_TYPES
+        and isinstance(shape, list)
+        and len(shape) <= 3
+        and all(s == "V" or (type(s) is int and 1 <= s <= _LARGEST_AXIS) for s in shape)
     )
+
+
+def _agrees_with_standard(column: str, definition: Mapping[str, Any]) -> bool:
+    """Whether a column of the format's own, if it is one, is what the format says."""
+    standard = standard_columns().get(column)
+    keys = ("type", "per", "shape")
+    return standard is None or all(definition.get(key) == standard.get(key) for key in keys)
+
+
+def _check_file(name: str, entry: Any, path: str) -> None:
+    steps = name.split("/")
+    inside = name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(steps)
+    _expect(inside, path, f"files: a path inside the release, not {name!r}")
+    _expect(
+        isinstance(entry, dict)
+        and all(_is_count(entry.get(key)) for key in ("rows", "bytes"))
+        and isinstance(entry.get("sha256"), str)
+        and _SHA256.fullmatch(entry["sha256"]) is not None,
+        path, f"files.{name}: rows, bytes and sha256",
+    )  # fmt: skip
+    _expect(_is_count(entry.get("poses", 0)), path, f"files.{name}.poses: a number")
+    clip_ids = entry.get("clip_ids", ["", ""])
+    _expect(_are_texts(clip_ids) and len(clip_ids) == 2, path,
+            f"files.{name}.clip_ids: the first and the last")  # fmt: skip
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # and not isinstance(), because True is an int
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _expect(holds: bool, path: str, what: str) -> None:

@@ -10,24 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.fs
-import pyarrow.parquet as pq
 
 from posedata import staging
 from posedata.clip import Clip
-from posedata.errors import ReleaseError, UsageError
+from posedata.errors import InputError, ReleaseError, UsageError
 from posedata.layer_table import LayerTable, flat_values
-from posedata.manifest import FILE_NAME, Manifest, read_manifest
+from posedata.manifest import FILE_NAME, MOST_BYTES, Manifest, read_manifest
+from posedata.release_files import find_clip, read_part, read_small_table
 from posedata.skeleton import Skeleton
 from posedata.storage import Location, locate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LARGEST_MANIFEST = 1 << 28
-
-#: A condition on clip columns: the value, or a list of accepted values, for each column.
+#: A condition on clip columns: the value, or a list of accepted values, for each column. None
+#: stands for what is not known.
 Where = Mapping[str, Any]
 
 
@@ -74,7 +71,7 @@ class Release:
         """
         if layer is None and len(self.layers) == 1:
             layer = self.layers[0]
-        if layer not in self.manifest.layers:
+        if layer is None or layer not in self.manifest.layers:
             raise UsageError(
                 "which layer?" if layer is None else f"no layer {layer!r} in this release",
                 path=self.place, expected=f"one of {', '.join(self.layers)}",
@@ -106,13 +103,14 @@ class Release:
         ------
         UsageError
             If the layer has no such clip.
+        ReleaseError
+            If the file is missing or damaged.
         """
         table = self.table(layer)
         for name in self.part_names(table.layer):
             first, last = self.manifest.files[name].get("clip_ids", ("", "\U0010ffff"))
             if first <= clip_id <= last:
-                with self._open(name) as file:
-                    rows = _find_row(file, clip_id)
+                rows = find_clip(self.place / name, table, clip_id)
                 if rows is not None:
                     return next(table.to_clips(rows))
         raise UsageError(f"no clip {clip_id!r} in layer {table.layer}", path=self.place)
@@ -144,8 +142,8 @@ class Release:
         table = self.table(layer)
         wanted = table.pose_columns if columns is None else list(columns)
         self._check_columns(table, wanted, "pose", table.pose_columns)
-        names = [n for n in table.definitions
-                 if n in table.clip_columns or n in wanted or n in ("frames", "persons")]  # fmt: skip
+        names = [*table.clip_columns, "frames", "persons", *wanted]
+        names = [name for name in table.definitions if name in names]
         for batch in self._batches(table, names, where):
             if batch.num_rows:
                 yield from table.to_clips(batch)
@@ -200,6 +198,8 @@ class Release:
             ``offsets[i + 1]``; and ``clip_id``, str.
         """
         table = self.table(layer)
+        if not columns:
+            raise UsageError("no columns asked for", expected=", ".join(table.pose_columns))
         per_pose = [n for n in table.pose_columns if table.definitions[n]["per"] == "pose"]
         self._check_columns(table, columns, "pose", per_pose)
         read = self.read_table(table.layer, columns=["clip_id", *columns], where=where)
@@ -212,14 +212,13 @@ class Release:
 
     def clips(self, where: Where | None = None) -> pa.Table:
         """Read ``clips.parquet``: one row for each clip, with or without poses."""
-        with self._open("clips.parquet") as file:
-            table = pq.read_table(file)
-        return table if where is None else table.filter(_expression(where))
+        table = read_small_table(self.place / "clips.parquet")
+        condition = _expression(where, table.schema, self.place)
+        return table if condition is None else table.filter(condition)
 
     def splits(self) -> pa.Table:
         """Read ``splits.parquet``: protocol, split, clip_id."""
-        with self._open("splits.parquet") as file:
-            return pq.read_table(file)
+        return read_small_table(self.place / "splits.parquet")
 
     def split(self, protocol: str, split: str) -> list[str]:
         """Clip ids of one split, e.g. ``split("xsub", "train")``.
@@ -232,16 +231,15 @@ class Release:
         table = self.splits()
         rows = table.filter((pc.field("protocol") == protocol) & (pc.field("split") == split))
         if rows.num_rows == 0:
-            known = sorted({f"{r['protocol']} {r['split']}" for r in
-                            table.group_by(["protocol", "split"]).aggregate([]).to_pylist()})  # fmt: skip
+            groups = table.group_by(["protocol", "split"]).aggregate([]).to_pylist()
+            known = sorted(f"{group['protocol']} {group['split']}" for group in groups)
             raise UsageError("no such split", path=self.place, found=f"{protocol} {split}",
                              expected=", ".join(known) or None)  # fmt: skip
         return rows["clip_id"].to_pylist()
 
     def rejects(self) -> pa.Table:
         """Read ``rejects.parquet``: source, stage, reason, position, severity."""
-        with self._open("rejects.parquet") as file:
-            return pq.read_table(file)
+        return read_small_table(self.place / "rejects.parquet")
 
     def to_pandas(
         self,
@@ -278,35 +276,13 @@ class Release:
     def _file_names(self) -> list[str]:
         return sorted(self.manifest.files)
 
-    def _open(self, name: str) -> Any:
-        try:
-            return (self.place / name).open()
-        except OSError as error:
-            raise ReleaseError("a file of the release cannot be opened", path=self.place / name,
-                               found=error.strerror, remedy="Copy the release again.",
-                               ) from error  # fmt: skip
-
     def _batches(
         self, table: LayerTable, names: Sequence[str], where: Where | None
     ) -> Iterator[pa.RecordBatch]:
         """Row groups with a match, a file at a time; the reader keeps few of them in memory."""
-        condition = None if where is None else _expression(where)
-        self._check_columns(table, list(where or ()), "clip", table.clip_columns)
-        parts = [str((self.place / name).path) for name in self.part_names(table.layer)]
-        if not parts:
-            return
-        try:
-            dataset = ds.dataset(
-                parts, schema=table.schema, format="parquet", filesystem=_arrow_fs(self.place)
-            )
-            yield from dataset.to_batches(
-                columns=list(names), filter=condition, batch_readahead=2, fragment_readahead=1
-            )
-        except (OSError, pa.ArrowException) as error:
-            raise ReleaseError("the layer's files cannot be read", path=self.place,
-                               found=str(error).splitlines()[0],
-                               remedy="See which are damaged: posedata validate.",
-                               ) from error  # fmt: skip
+        condition = _expression(where, table.clip_schema, self.place)
+        for name in self.part_names(table.layer):
+            yield from read_part(self.place / name, table, names, condition)
 
     def _check_columns(
         self, table: LayerTable, names: Sequence[str], kind: str, known: Sequence[str]
@@ -346,39 +322,34 @@ def open_release(place: Any) -> Release:
     place = locate(place)
     path = place / FILE_NAME
     if not path.exists():
+        if not place.exists():
+            raise ReleaseError("no such directory", path=place)
         if staging.is_unfinished(place):
             raise ReleaseError("the release is unfinished", path=place,
                                remedy="Run the command that began it with --resume.")  # fmt: skip
         raise ReleaseError("not a release: it has no posedata.json", path=place,
                            remedy="Make one with posedata convert.")  # fmt: skip
-    content = path.read_bytes(_LARGEST_MANIFEST)
+    try:
+        content = path.read_bytes(MOST_BYTES)
+    except InputError as error:
+        raise ReleaseError(error.message, path=path, found=error.found) from error
     return Release(place, read_manifest(content, str(path)))
 
 
-def _expression(where: Where) -> pc.Expression | None:
+def _expression(where: Where | None, schema: pa.Schema, place: Location) -> pc.Expression | None:
+    """Build the filter. Values take the type of their column, so that 29.97 finds a float32."""
     expression = None
-    for column, value in where.items():
-        accepted = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") \
-            else list(value)  # fmt: skip
+    for column, value in (where or {}).items():
+        if column not in schema.names:
+            raise UsageError(f"no clip column {column}", path=place,
+                             expected=", ".join(schema.names))  # fmt: skip
+        one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+        kind = schema.field(column).type
+        try:
+            accepted = pa.array([value] if one else list(value)).cast(kind)
+        except (pa.ArrowException, OverflowError) as error:
+            raise UsageError(f"a condition on {column} that it cannot meet", path=place,
+                             found=repr(value), expected=kind) from error  # fmt: skip
         term = pc.field(column).isin(accepted)
         expression = term if expression is None else expression & term
     return expression
-
-
-def _find_row(file: Any, clip_id: str) -> pa.Table | None:
-    """Read the row of one clip: of the row groups whose ids span it, the one that has it."""
-    parquet = pq.ParquetFile(file, pre_buffer=True)
-    for group in range(parquet.num_row_groups):
-        statistics = parquet.metadata.row_group(group).column(0).statistics
-        if statistics is None or not statistics.min <= clip_id <= statistics.max:
-            continue
-        rows = parquet.read_row_group(group).filter(pc.field("clip_id") == clip_id)
-        if rows.num_rows:
-            return rows
-    return None
-
-
-def _arrow_fs(place: Location) -> Any:
-    if place.is_local:
-        return pa.fs.LocalFileSystem()
-    return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(place.fs))

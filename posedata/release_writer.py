@@ -14,8 +14,10 @@ from posedata.converter import Problem
 from posedata.layer_table import LayerTable
 from posedata.storage import Location
 
-#: A row group is closed when its poses take so many bytes in memory.
+#: A row group is closed when its poses take so many bytes in memory, or the next clip would make
+#: it larger than the largest that is meant to be.
 ROW_GROUP_BYTES = 6 << 20
+_MOST_BYTES = 8 << 20
 _LARGEST_ROW_GROUP = 4096
 
 _SPLITS = pa.schema([("protocol", pa.string()), ("split", pa.string()), ("clip_id", pa.string())])
@@ -120,8 +122,12 @@ def _row_groups(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
     group: list[Clip] = []
     size = 0
     for clip in clips:
+        clip_bytes = sum(array.nbytes for array in clip.arrays.values())
+        if group and size + clip_bytes > _MOST_BYTES:
+            yield group
+            group, size = [], 0
         group.append(clip)
-        size += sum(array.nbytes for array in clip.arrays.values())
+        size += clip_bytes
         if size >= ROW_GROUP_BYTES or len(group) == _LARGEST_ROW_GROUP:
             yield group
             group, size = [], 0

@@ -64,7 +64,10 @@ def open_staging(
         (out / DIRECTORY / _REPLACING).remove()
         return {}
     if not resume:
-        state = "an unfinished release" if unfinished else "something"
+        if unfinished:
+            state = "an unfinished release"
+        else:
+            state = "a finished release" if (out / MANIFEST).exists() else "something else"
         raise OutputError(f"the output exists already: {state} is there", path=out,
                           remedy=_REMEDIES)  # fmt: skip
     if not unfinished:
@@ -125,7 +128,9 @@ def _clear(out: Location) -> None:
 def _done(out: Location) -> dict[int, dict[str, Any]]:
     """Records of the shards whose part is there in full."""
     records = {}
-    for path in sorted(out.fs.glob(f"{out.path}/{DIRECTORY}/done-*.json")):
+    for path in sorted(out.fs.ls(f"{out.path}/{DIRECTORY}", False)):
+        if not path.rsplit("/", 1)[-1].startswith("done-"):
+            continue
         record = json.loads(Location(out.fs, path).read_bytes(_MOST_BYTES))
         part = record["part"]
         if part is not None:

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from posedata.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,15 @@ class Location:
         return int(self.fs.size(self.path))
 
     def open(self) -> IO[bytes]:
-        """Open for reading."""
+        """Open for reading.
+
+        Local files are Arrow's own: its threads may hold a file a moment longer than we do, and
+        one of Python's would then end the interpreter's exit with an abort.
+        """
+        if self.is_local:
+            import pyarrow as pa
+
+            return pa.OSFile(self.path)
         return self.fs.open(self.path, "rb")
 
     def read_bytes(self, at_most: int) -> bytes:
@@ -102,9 +114,9 @@ class Location:
             if self.is_local:
                 with self._create_local() as file:
                     yield file
-            else:  # an object store shows an object only when its upload is complete
-                with self.fs.open(self.path, "wb") as sink:
-                    yield HashingFile(sink)
+            else:
+                with self._upload() as file:
+                    yield file
         except OSError as error:
             raise OutputError(
                 "cannot be written", path=self, found=_why(error), remedy=_write_remedy(error)
@@ -120,22 +132,39 @@ class Location:
                 yield HashingFile(sink)
                 sink.flush()
                 os.fsync(sink.fileno())
+            beside.replace(final)
         except BaseException:
             with contextlib.suppress(OSError):
                 beside.unlink()
             raise
-        beside.replace(final)
         directory = os.open(final.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
 
+    @contextlib.contextmanager
+    def _upload(self) -> Iterator[HashingFile]:
+        """Send a file in one go: fsspec's files upload what they have even if writing failed."""
+        with tempfile.NamedTemporaryFile() as sink:
+            yield HashingFile(sink)
+            sink.flush()
+            self.fs.put_file(sink.name, self.path)
+
     def remove(self) -> None:
         """Remove the file, or the directory and all in it, if it is there."""
         try:
-            if self.exists():
-                self.fs.rm(self.path, recursive=True)
+            if not self.exists():
+                return
+            if not self.fs.isdir(self.path):
+                self.fs.rm_file(self.path)
+            elif self.is_local:
+                shutil.rmtree(self.path)
+            else:  # by exact names: fsspec's rm takes [ ] * ? for patterns
+                for path in sorted(self.fs.find(self.path, withdirs=True), reverse=True):
+                    (self.fs.rmdir if self.fs.isdir(path) else self.fs.rm_file)(path)
+                if self.exists():  # an object store has no empty directories
+                    self.fs.rmdir(self.path)
         except OSError as error:
             raise OutputError("cannot be removed", path=self, found=_why(error)) from error
 
@@ -200,7 +229,10 @@ def locate(place: str | os.PathLike[str] | Location) -> Location:
 
     text = os.fspath(place)
     try:
-        fs, path = fsspec.core.url_to_fs(str(Path(text).expanduser()) if ":/" not in text else text)
+        if "://" not in text:  # a colon, '::' or '#' is part of a local name
+            local = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
+            return Location(fsspec.filesystem("file"), local)
+        fs, path = fsspec.core.url_to_fs(text)
     except (ImportError, ValueError) as error:
         raise InputError("this kind of URL cannot be opened", path=text, found=error) from error
     return Location(fs, path)
@@ -212,10 +244,18 @@ def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
 
 def _read_all(file: Any, at_most: int) -> bytes:
     """Read to the end, or to ``at_most`` bytes; one call is enough for a plain file."""
-    content = file.read(at_most)
-    while content and len(content) < at_most and (more := file.read(at_most - len(content))):
+    content = file.read(_first_read(file, at_most))
+    while content and (rest := min(at_most - len(content), _CHUNK)) and (more := file.read(rest)):
         content += more
     return content
+
+
+def _first_read(file: Any, at_most: int) -> int:
+    """Bytes to ask for: one more than a local file has; a far larger buffer costs time."""
+    try:
+        return min(at_most, os.fstat(file.fileno()).st_size + 1)
+    except OSError:  # not a file of this machine
+        return at_most
 
 
 def _why(error: OSError) -> str:

@@ -121,7 +121,7 @@ def broken_files(newline: str = "\r\n") -> list[BrokenFile]:
             whole.replace(good[seventh - 1].encode(), b"\0\xff\x80 1"),
             seventh,
         ),
-        ("blank line inside", encoded([*good[: seventh - 1], "", *good[seventh - 1 :]]), seventh),
+        ("blank line inside", encoded([*good[: seventh - 1], "", *good[seventh - 1 :]]), None),
         ("no final newline", whole.removesuffix(newline.encode()), None),
         ("blank lines at the end", whole + newline.encode() * 2, None),
         ("garbage at the end", whole + b"recorded with pleasure", None),

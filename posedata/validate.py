@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from posedata.errors import PosedataError
+from posedata.errors import PosedataError, ReleaseError
 from posedata.layer_table import LayerTable, flat_values
 from posedata.release import Release
+from posedata.release_files import SMALL_TABLES, read_small_table, reading
 from posedata.storage import Location
 
-_TABLES = {
-    "clips.parquet": {"clip_id", "num_frames"},
-    "splits.parquet": {"protocol", "split", "clip_id"},
-    "rejects.parquet": {"source", "stage", "reason", "position"},
-}
 _BLOCK = 1 << 20
 
 
@@ -55,81 +53,100 @@ def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
     Finding
         Nothing if the release is valid.
     """
+    files = release.manifest.files
     damaged = set()
-    for name in sorted(release.manifest.files):
-        for reason in _check_file(release.place / name, release.manifest.files[name], quick):
+    for name in sorted(files):
+        for reason in _check_file(release.place / name, files[name], quick):
             damaged.add(name)
             yield Finding(name, reason)
-    for path in sorted(release.place.fs.glob(f"{release.place.path}/**/*.parquet")):
+    if not (release.place / "README.md").exists():
+        yield Finding("README.md", "the file is missing")
+    for path in sorted(release.place.fs.find(release.place.path)):
         name = path[len(release.place.path) :].strip("/")
-        if name not in release.manifest.files:
+        if name.endswith(".parquet") and name not in files:
             yield Finding(name, "not in posedata.json")
-    for name, columns in _TABLES.items():
-        if name not in release.manifest.files:
+    tables = {}
+    for name in SMALL_TABLES:
+        if name not in files:
             yield Finding(name, "missing from posedata.json")
         elif name not in damaged:
-            with (release.place / name).open() as file:
-                lacking = columns - set(pq.read_schema(file).names)
-            if lacking:
-                damaged.add(name)
-                yield Finding(name, f"lacks the columns {', '.join(sorted(lacking))}")
-    if not all(name in release.manifest.files and name not in damaged for name in _TABLES):
+            try:
+                tables[name] = read_small_table(release.place / name)
+            except ReleaseError as error:
+                yield Finding(name, _reason(error))
+    if len(tables) < len(SMALL_TABLES):
         return
-    known = release.clips()
-    ids = set(known["clip_id"].to_pylist())
-    if len(ids) != known.num_rows:
+    clips = tables["clips.parquet"]
+    ids = set(clips["clip_id"].to_pylist())
+    if len(ids) != clips.num_rows:
         yield Finding("clips.parquet", "a clip_id is there twice")
-    yield from _check_splits(release, ids)
+    if clips.num_rows != release.manifest.counts["clips"]:
+        yield Finding("clips.parquet", f"found {clips.num_rows} clips, expected "
+                      f"{release.manifest.counts['clips']}")  # fmt: skip
+    for reason in _check_splits(tables["splits.parquet"], ids):
+        yield Finding("splits.parquet", reason)
     for layer in release.layers:
         table = release.table(layer)
+        parts = [files[name] for name in release.part_names(layer)]
+        spans = [part["clip_ids"] for part in parts if "clip_ids" in part]
+        if any(before[1] >= after[0] for before, after in pairwise(spans)):
+            yield Finding(f"data/{layer}", "clips are not sorted by clip_id over its files")
         for name in release.part_names(layer):
             if name not in damaged:
-                for reason in _check_part(release.place / name, table, known):
+                for reason in _check_part(release.place / name, files[name], table, clips):
                     yield Finding(name, reason)
 
 
-def _check_file(place: Location, entry: dict, quick: bool) -> Iterator[str]:
-    if not place.exists():
-        yield "the file is missing"
-        return
-    if place.size() != entry["bytes"]:
-        yield f"found {place.size()} bytes, expected {entry['bytes']}"
-        return
-    if not quick:
-        digest = hashlib.sha256()
-        with place.open() as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-        if digest.hexdigest() != entry["sha256"]:
-            yield "its sha256 is not the manifest's"
-            return
+def _check_file(place: Location, entry: Mapping[str, Any], quick: bool) -> Iterator[str]:
     try:
-        with place.open() as file:
-            rows = pq.read_metadata(file).num_rows
-    except (OSError, pa.ArrowException) as error:
-        yield f"not a readable Parquet file: {str(error).splitlines()[0]}"
-        return
-    if rows != entry["rows"]:
-        yield f"found {rows} rows, expected {entry['rows']}"
+        with reading(place):
+            if place.size() != entry["bytes"]:
+                yield f"found {place.size()} bytes, expected {entry['bytes']}"
+                return
+            if not quick and _sha256(place) != entry["sha256"]:
+                yield "its sha256 is not the manifest's"
+                return
+            with place.open() as file:
+                rows = pq.read_metadata(file).num_rows
+            if rows != entry["rows"]:
+                yield f"found {rows} rows, expected {entry['rows']}"
+    except ReleaseError as error:
+        yield _reason(error)
 
 
-def _check_splits(release: Release, ids: set[str]) -> Iterator[Finding]:
-    splits = release.splits()
+def _sha256(place: Location) -> str:
+    digest = hashlib.sha256()
+    with place.open() as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _reason(error: PosedataError) -> str:
+    """Say what is wrong, without the remedy: the whole report is what leads to one."""
+    return PosedataError(error.message, found=error.found, expected=error.expected).reason
+
+
+def _check_splits(splits: pa.Table, ids: set[str]) -> Iterator[str]:
     if unknown := set(splits["clip_id"].to_pylist()) - ids:
-        yield Finding("splits.parquet", f"unknown clip {min(unknown)!r} ({len(unknown)} in all)")
+        yield f"unknown clip {min(unknown, key=str)!r} ({len(unknown)} in all)"
     assigned = splits.group_by(["protocol", "clip_id"]).aggregate([("split", "count")])
     twice = assigned.filter(pc.field("split_count") > 1)
     if twice.num_rows:
         row = twice.slice(0, 1).to_pylist()[0]
-        yield Finding(
-            "splits.parquet",
-            f"{row['clip_id']} is in several splits of {row['protocol']} ({twice.num_rows} in all)",
+        yield (
+            f"{row['clip_id']} is in several splits of {row['protocol']}, or twice in one "
+            f"({twice.num_rows} in all)"
         )
 
 
-def _check_part(place: Location, table: LayerTable, known: pa.Table) -> Iterator[str]:
+def _check_part(
+    place: Location, entry: Mapping[str, Any], table: LayerTable, clips: pa.Table
+) -> Iterator[str]:
+    poses = 0
+    ids: list[str] = []
     try:
-        with place.open() as file:
+        with reading(place), place.open() as file:
             parquet = pq.ParquetFile(file)
             if not parquet.schema_arrow.equals(table.schema):
                 yield "its columns are not those of the manifest"
@@ -138,12 +155,28 @@ def _check_part(place: Location, table: LayerTable, known: pa.Table) -> Iterator
                 yield "no huggingface schema key"
             for group in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(group)
-                for reason in (*_check_clips(rows, table, known), *_check_poses(rows, table)):
+                if empty := _nulls(rows, table):
+                    yield f"row group {group}: nulls in {', '.join(empty)}"
+                    return
+                ids += rows["clip_id"].to_pylist()
+                poses += pc.sum(pc.list_value_length(rows["frames"])).as_py() or 0
+                for reason in (*_check_clips(rows, table, clips), *_check_poses(rows, table)):
                     yield f"row group {group}: {reason}"
-    except (OSError, pa.ArrowException) as error:
-        yield f"cannot be read: {str(error).splitlines()[0]}"
     except PosedataError as error:
-        yield error.reason
+        yield _reason(error)
+        return
+    if any(a >= b for a, b in pairwise(ids)):
+        yield "clips are not sorted by clip_id, or one is there twice"
+    elif [*ids[:1], *ids[-1:]] != entry.get("clip_ids"):
+        yield f"its first and last clip are not the manifest's {entry.get('clip_ids')}"
+    if poses != entry.get("poses"):
+        yield f"found {poses} poses, expected {entry.get('poses')}"
+
+
+def _nulls(rows: pa.Table, table: LayerTable) -> list[str]:
+    """Name the columns that have nulls and may not."""
+    never = ["clip_id", "num_frames", *table.pose_columns]
+    return [name for name in never if rows[name].null_count]
 
 
 def _check_clips(rows: pa.Table, table: LayerTable, known: pa.Table) -> Iterator[str]:
@@ -195,28 +228,28 @@ def _check_poses(rows: pa.Table, table: LayerTable) -> Iterator[str]:
     for name, array in values.items():
         if np.issubdtype(array.dtype, np.floating) and np.isinf(array).any():
             yield name_of(_any_pose(np.isinf(array))) + f"infinite values in {name}"
-    missing = None
+    absent = []
     for name in ("keypoints_2d", "keypoints_3d"):
         if name in values:
             nan = np.isnan(values[name])
             half = nan.any(-1) & ~nan.all(-1)
             if half.any():
                 yield name_of(_any_pose(half)) + f"joints in {name} that are half missing"
-            missing = nan.all(-1) if missing is None else missing & nan.all(-1)
+            absent.append(nan.all(-1))
     if "scores" in values:
         scores = values["scores"]
         wrong = ~((scores >= 0) & (scores <= 1))
-        if missing is not None:
+        for missing in absent:
             wrong |= missing & (scores > 0)
         if wrong.any():
             yield name_of(_any_pose(wrong)) + "scores outside 0 to 1, or above 0 where missing"
     if "visibility" in values:
         wrong = values["visibility"] > 2
-        if missing is not None:
-            wrong |= missing & (values["visibility"] > 0)
+        if absent:
+            wrong |= np.logical_and.reduce(absent) & (values["visibility"] > 0)
         if wrong.any():
             yield name_of(_any_pose(wrong)) + "visibility above 2, or above 0 where missing"
 
 
 def _any_pose(wrong: np.ndarray) -> np.ndarray:
-    return wrong.reshape(len(wrong), -1).any(axis=1)
+    return np.asarray(wrong.any(axis=tuple(range(1, wrong.ndim))))

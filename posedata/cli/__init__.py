@@ -59,9 +59,6 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        typer.echo("posedata: interrupted; --resume goes on from here", err=True)
-        sys.exit(INTERRUPTED)
 
 
 def print_json(value: object) -> None:

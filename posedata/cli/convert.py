@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posedata.cli import DONE, FAILED, WITH_REJECTS, print_json
-from posedata.cli.options import Json, Limit, NumWorkers, Overwrite, Quiet, Resume, Strict
+from posedata.cli import DONE, FAILED, INTERRUPTED, WITH_REJECTS, print_json
 from posedata.cli.options import DryRun as DryRunOption
+from posedata.cli.options import Json, Limit, NumWorkers, Overwrite, Quiet, Resume, Strict
 from posedata.cli.sizes import human_bytes
 
 if TYPE_CHECKING:
@@ -59,9 +59,14 @@ def convert(
     if dry_run:
         _show_plan(plan, out, as_json)
         return
-    summary = run(
-        plan, out, resume=resume, overwrite=overwrite, num_workers=num_workers, progress=not quiet
-    )
+    try:
+        summary = run(
+            plan, out, resume=resume, overwrite=overwrite, num_workers=num_workers,
+            progress=not quiet,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo("posedata: interrupted; the same command with --resume goes on", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     _show_summary(summary, as_json)
     if summary.clips == 0:
         raise typer.Exit(FAILED)
@@ -80,7 +85,7 @@ def _show_plan(plan: Plan, out: str, as_json: bool) -> None:
         })  # fmt: skip
         return
     typer.echo(f"would convert {len(plan.samples):,} samples of {plan.description.name} "
-               f"({human_bytes(plan.raw_bytes)}) in {len(plan.shards)} shards to {out}")  # fmt: skip
+               f"({human_bytes(plan.raw_bytes)}) to {out}, shards: {len(plan.shards)}")  # fmt: skip
     for problem in plan.problems:
         typer.echo(f"would reject {problem.source}: {problem.reason}")
 

@@ -48,7 +48,7 @@ def _show_release(about: dict[str, Any]) -> None:
     for layer, entry in about["layers"].items():
         rows += [
             (f"layer {layer}", f"{entry['skeleton']} ({entry['joints']} joints), "
-             f"{entry['poses']:,} poses in {entry['clips']:,} clips, {entry['files']} files, "
+             f"{entry['poses']:,} poses in {entry['clips']:,} clips, files: {entry['files']}, "
              f"{human_bytes(entry['bytes'])}"),
             ("  clip columns", ", ".join(entry["clip_columns"])),
             ("  pose columns", ", ".join(entry["pose_columns"])),

@@ -32,17 +32,18 @@ def validate(
 
     opened = open_release(release)
     findings = list(check(opened, quick=quick))
+    counts = dict(opened.manifest.counts)
     if as_json:
         print_json({
-            "path": str(opened.place), "valid": not findings, "counts": dict(opened.manifest.counts),
+            "path": str(opened.place), "valid": not findings, "counts": counts,
             "findings": [asdict(finding) for finding in findings],
         })  # fmt: skip
-    else:
+    elif findings:
         for finding in findings:
             typer.echo(f"{finding.file}: {finding.reason}")
-        counts = opened.manifest.counts
-        what = f"{counts.get('clips', 0):,} clips, {counts.get('poses', 0):,} poses"
-        typer.echo(f"{opened.place}: {len(findings)} findings" if findings else
-                   f"{opened.place}: valid, {what}")  # fmt: skip
+        typer.echo(f"{opened.place}: findings: {len(findings)}")
+    else:
+        what = f"{counts['clips']:,} clips, {counts['poses']:,} poses"
+        typer.echo(f"{opened.place}: valid, {what}")
     if findings:
         raise typer.Exit(WITH_REJECTS)
