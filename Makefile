@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/run.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

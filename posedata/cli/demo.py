@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +15,11 @@ from posedata.cli import validate as validate_command
 
 _NEXT = """
 Try next:
-  posedata info {release} --json
-  posedata convert ntu YOUR_NTU_FOLDER --to parquet -o ntu60
-  python -c "import posedata; r = posedata.open_release('{release}'); print(r.to_pandas().head())"
-  python -c "import posedata; r = posedata.open_release('{release}'); \
+  {posedata} info {release} --json
+  {posedata} convert ntu YOUR_NTU_FOLDER --to parquet -o ntu60
+  {python} -c "import posedata; r = posedata.open_release('{release}'); \
 print(next(r.iter_clips()).dense('keypoints_3d').shape)"
+and read README.md and docs/README.md
 """
 
 
@@ -50,4 +52,17 @@ def demo(
     validate_command.validate(str(release))
     typer.echo(f"\n$ posedata info {release}")
     info_command.info(str(release))
-    typer.echo(_NEXT.format(release=release))
+    programs = {
+        "posedata": _typed("posedata", sys.argv[0]),
+        "python": _typed("python", sys.executable),
+    }
+    typer.echo(_NEXT.format(release=release, **programs))
+
+
+def _typed(name: str, program: str) -> str:
+    """Spell a program as this shell finds it: by its name, or by its path from here."""
+    found = shutil.which(name)
+    path = Path(program).absolute()
+    if found is not None and Path(found).absolute() == path:
+        return name
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
