@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from posedata.clip import Clip
 from posedata.converter import Converter, Description, Discovery, Problem, Sample
-from posedata.converters.ntu_file import NUM_JOINTS, SkeletonFile, parse_skeleton
 from posedata.converters.ntu_samples import (
     benchmark_of,
     class_names,
@@ -29,18 +28,23 @@ from posedata.errors import InputError
 from posedata.skeleton import load_skeleton
 from posedata.storage import Location
 
+if TYPE_CHECKING:
+    from posedata.converters.ntu_file import SkeletonFile
+
 # The largest real file has 300 frames of a few bodies, 3 MB.
 LARGEST_FILE = 256 << 20
 
 _CLIP_COLUMNS = ("width", "height", "fps", "label", "label_name", "subject", "camera", "setup",
                  "replication", "mirrored", "known_bad", "source")  # fmt: skip
 _POSE_COLUMNS = ("person_ids", "keypoints_3d", "keypoints_2d", "visibility")
-_JOINT_SLICES = {
-    "keypoints_3d": slice(0, 3),
-    "keypoints_depth": slice(3, 5),
-    "keypoints_2d": slice(5, 7),
-    "orientations": slice(7, 11),
+# Column of the release: name of the array in SkeletonFile.
+_JOINT_ARRAYS = {
+    "keypoints_3d": "positions",
+    "keypoints_2d": "colour_pixels",
+    "keypoints_depth": "depth_pixels",
+    "orientations": "orientations",
 }
+# What the format has no column of its own for: kept with --all-fields.
 _JOINT_COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "keypoints_depth": {
         "type": "float32", "per": "pose", "shape": ["V", 2],
@@ -116,9 +120,8 @@ def discover(raw: Location) -> Discovery:
 def describe(samples: Sequence[Sample], all_fields: bool) -> Description:
     """Say what these samples are: NTU-60, or NTU-120 if any of them is only there."""
     benchmark = benchmark_of(sample.clip_id for sample in samples)
-    own = {**_JOINT_COLUMNS}
-    if all_fields:
-        own |= {**_TRACKING_COLUMN, **_BODY_DEFINITIONS}
+    further = {**_JOINT_COLUMNS, **_TRACKING_COLUMN, **_BODY_DEFINITIONS}
+    own = further if all_fields else {}
     return Description(
         name=f"ntu{benchmark}",
         title=f"NTU RGB+D {benchmark} skeletons",
@@ -132,6 +135,7 @@ def describe(samples: Sequence[Sample], all_fields: bool) -> Description:
         skeleton="nturgbd25",
         columns=(*_CLIP_COLUMNS, *_POSE_COLUMNS, *own),
         own_columns=own,
+        left_out=() if all_fields else tuple(further),
         label_names=tuple(class_names(benchmark)),
     )
 
@@ -160,6 +164,8 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     InputError
         If the file is not what its format says.
     """
+    from posedata.converters.ntu_file import parse_skeleton  # numba: only where files are read
+
     text = found_file(raw, sample.path).read_bytes(LARGEST_FILE)
     file = parse_skeleton(text, sample.path)
     return build_clip(file, sample, description)
@@ -185,16 +191,15 @@ def build_clip(
         warn("the file announces 0 frames")
 
     persons, person_ids, order = _persons(file, sample.path)
-    joints, bodies = file.joints[order], file.bodies[order]
     lines = file.lines[order]
-    states = _whole_numbers(
-        joints[..., 11], 2, ["joint trackingState"] * NUM_JOINTS, lines[:, 1:], sample.path
-    )
-    all_finite = np.isfinite(joints).all()
+    names = ["joint trackingState"] * file.states.shape[1]
+    states = _whole_numbers(file.states[order, :, 0], 2, names, lines[:, 1:], sample.path)
     arrays = {}
-    for name, columns in _JOINT_SLICES.items():
-        values = _contiguous(joints[..., columns])
-        if not all_finite:
+    for name, source in _JOINT_ARRAYS.items():
+        if name not in description.columns:
+            continue
+        values = getattr(file, source)[order]
+        if not file.all_finite:
             finite = np.isfinite(values)
             half = finite.any(-1) & ~finite.all(-1)
             infinite = np.isinf(values).any(-1)
@@ -208,11 +213,9 @@ def build_clip(
             values[~finite.all(-1)] = np.nan
         arrays[name] = values
     missing = np.isnan(arrays["keypoints_3d"][..., 0]) & np.isnan(arrays["keypoints_2d"][..., 0])
-    extra = {
-        **{name: arrays[name] for name in _JOINT_COLUMNS},
-        "tracking_states": states,
-        **_body_arrays(bodies, lines, sample.path),
-    }
+    visibility = np.where(missing, np.uint8(0), states)
+    bodies = _body_arrays(file.bodies[order], lines, sample.path)
+    further = {**arrays, "tracking_states": states, **bodies}
     return Clip(
         clip_id=sample.clip_id,
         layer=description.layer,
@@ -221,19 +224,11 @@ def build_clip(
         persons=persons,
         keypoints_3d=arrays["keypoints_3d"],
         keypoints_2d=arrays["keypoints_2d"],
-        visibility=np.where(missing, np.uint8(0), states),
+        visibility=visibility,
         person_ids=person_ids,
-        extra={name: array for name, array in extra.items() if name in description.columns},
+        extra={name: further[name] for name in description.own_columns},
         info=_info(file, sample, description),
     ), problems
-
-
-def _contiguous(fields: np.ndarray) -> np.ndarray:
-    """As ``np.ascontiguousarray``, which takes over twice as long where the last axis is short."""
-    copied = np.empty(fields.shape, fields.dtype)
-    for column in range(fields.shape[-1]):
-        copied[..., column] = fields[..., column]
-    return copied
 
 
 def _info(file: SkeletonFile, sample: Sample, description: Description) -> dict:
@@ -257,11 +252,15 @@ def _info(file: SkeletonFile, sample: Sample, description: Description) -> dict:
     }
 
 
-def _persons(file: SkeletonFile, path: str) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
+def _persons(
+    file: SkeletonFile, path: str
+) -> tuple[np.ndarray, tuple[str, ...], np.ndarray | slice]:
     """Number the bodies by first appearance; also their ids as text, and the rows' order."""
     number: dict[int, int] = {}
     bodies = [number.setdefault(body_id, len(number)) for body_id in file.body_ids.tolist()]
     persons = np.array(bodies, np.int32)
+    if len(number) < 2 and (np.diff(file.frames) > 0).all():
+        return persons, tuple(map(str, number)), slice(None)
     order = np.argsort(persons, kind="stable")  # the frames of each ascend already
     persons, frames = persons[order], file.frames[order]
     again = np.flatnonzero((np.diff(persons) == 0) & (np.diff(frames) == 0))

@@ -27,7 +27,12 @@ from posedata.errors import InputError
 
 NUM_JOINTS = 25
 BODY_FIELDS = 10
+# The joint fields in file order, and how many numbers each is.
+JOINT_ARRAYS = {
+    "positions": 3, "depth_pixels": 2, "colour_pixels": 2, "orientations": 4, "states": 1
+}  # fmt: skip
 JOINT_FIELDS = 12
+_PLACES = [(name, k) for name, width in JOINT_ARRAYS.items() for k in range(width)]
 # The fewest bytes that a frame and a body can take, one byte and a blank a field: what a count
 # may claim, and what the kernel makes room for.
 _FRAME_BYTES = 2
@@ -54,10 +59,18 @@ class SkeletonFile:
         Kinect tracking ids, near 2**56, so never as floats.
     bodies : float32, shape (P, 9)
         The body fields after the id.
-    joints : float32, shape (P, 25, 12)
-        The joint fields.
+    positions : float32, shape (P, 25, 3)
+        x, y, z in metres.
+    depth_pixels, colour_pixels : float32, shape (P, 25, 2)
+        Where the joint is in the two pictures.
+    orientations : float32, shape (P, 25, 4)
+        Quaternions w, x, y, z.
+    states : float32, shape (P, 25, 1)
+        trackingState of each joint.
     lines : int32, shape (P, 26)
         1-based lines of each body's header and of its joints.
+    all_finite : bool
+        Whether no number of the file is NaN or infinite.
     trailing : int or None
         1-based line where text after the last frame begins.
     """
@@ -66,9 +79,19 @@ class SkeletonFile:
     frames: np.ndarray
     body_ids: np.ndarray
     bodies: np.ndarray
-    joints: np.ndarray
+    positions: np.ndarray
+    depth_pixels: np.ndarray
+    colour_pixels: np.ndarray
+    orientations: np.ndarray
+    states: np.ndarray
     lines: np.ndarray
+    all_finite: bool
     trailing: int | None
+
+    @property
+    def joints(self) -> np.ndarray:
+        """All joint fields in the order of the file: float32, shape (P, 25, 12)."""
+        return np.concatenate([getattr(self, name) for name in JOINT_ARRAYS], axis=-1)
 
 
 def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
@@ -93,7 +116,8 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
     """
     scan = _scan(np.frombuffer(text + PADDING, np.uint8), len(text))
     status, position, line, found, expected = scan[:5]
-    num_frames, trailing, frames, body_ids, bodies, joints, lines, unread = scan[5:]
+    num_frames, trailing, frames, body_ids, bodies, lines, unread = scan[5:12]
+    joints = dict(zip(JOINT_ARRAYS, scan[12:], strict=True))
     # before the status: these tokens are on lines before the one where the kernel gave up
     tokens = unread.tolist()
     with np.errstate(over="ignore"):  # 1e99 is infinite as float32
@@ -104,10 +128,13 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
         if column < BODY_FIELDS:
             bodies[row, column - 1] = value
         else:
-            joints[row].reshape(-1)[column - BODY_FIELDS] = value
+            joint, joint_field = divmod(column - BODY_FIELDS, JOINT_FIELDS)
+            name, k = _PLACES[joint_field]
+            joints[name][row, joint, k] = value
     return SkeletonFile(
-        num_frames, frames, body_ids, bodies, joints, lines, trailing if trailing > 0 else None
-    )
+        num_frames, frames, body_ids, bodies, **joints, lines=lines,
+        all_finite=bool(np.isfinite(unusual).all()), trailing=trailing if trailing > 0 else None,
+    )  # fmt: skip
 
 
 def _read_unusual(token: bytes, path: str, line: int) -> np.float32:
@@ -262,7 +289,11 @@ def _scan(text, size):
     frames = np.empty(room, np.int32)
     body_ids = np.empty(room, np.int64)
     bodies = np.empty((room, BODY_FIELDS - 1), np.float32)
-    joints = np.empty((room, NUM_JOINTS, JOINT_FIELDS), np.float32)
+    positions = np.empty((room, NUM_JOINTS, 3), np.float32)
+    depth_pixels = np.empty((room, NUM_JOINTS, 2), np.float32)
+    colour_pixels = np.empty((room, NUM_JOINTS, 2), np.float32)
+    orientations = np.empty((room, NUM_JOINTS, 4), np.float32)
+    states = np.empty((room, NUM_JOINTS, 1), np.float32)
     lines = np.empty((room, 1 + NUM_JOINTS), np.int32)
     unread = np.empty((16, 5), np.int64)
     values = np.empty(JOINT_FIELDS, np.float64)
@@ -344,8 +375,14 @@ def _scan(text, size):
                 if fields != JOINT_FIELDS:
                     status, found, expected = _FIELDS, np.int64(fields), np.int64(JOINT_FIELDS)
                     break
-                for column in range(JOINT_FIELDS):
-                    joints[row, joint, column] = values[column]
+                for k in range(3):
+                    positions[row, joint, k] = values[k]
+                for k in range(2):
+                    depth_pixels[row, joint, k] = values[3 + k]
+                    colour_pixels[row, joint, k] = values[5 + k]
+                for k in range(4):
+                    orientations[row, joint, k] = values[7 + k]
+                states[row, joint, 0] = values[11]
                 lines[row, 1 + joint] = line
                 if bad > 0:
                     column = BODY_FIELDS + joint * JOINT_FIELDS
@@ -362,8 +399,9 @@ def _scan(text, size):
         rest, rest_line = _next_line(text, size, i, line)
         if rest >= 0:
             trailing = rest_line
+    n = num_bodies
     return (
-        status, position, line, found, expected, num_frames, trailing, frames[:num_bodies],
-        body_ids[:num_bodies], bodies[:num_bodies], joints[:num_bodies], lines[:num_bodies],
-        unread[:num_unread],
+        status, position, line, found, expected, num_frames, trailing, frames[:n], body_ids[:n],
+        bodies[:n], lines[:n], unread[:num_unread], positions[:n], depth_pixels[:n],
+        colour_pixels[:n], orientations[:n], states[:n],
     )  # fmt: skip

@@ -62,6 +62,10 @@ What could not be taken over from the raw data, or only with a change, is in `re
 {columns}
 
 Joints, in order: {joints}.
+{left_out}"""
+
+_LEFT_OUT = """
+Not here, although the raw data has them (`--all-fields` keeps them): {}.
 """
 
 
@@ -104,6 +108,7 @@ def write_card(
         num_joints=table.skeleton.num_joints,
         columns="\n".join(_column_rows(table)),
         joints=", ".join(table.skeleton.joints),
+        left_out=_LEFT_OUT.format(", ".join(description.left_out)) if description.left_out else "",
     ).encode()
 
 

@@ -70,6 +70,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
                 "skeleton": description.skeleton,
                 "columns": list(table.definitions),
                 "own_columns": dict(description.own_columns),
+                "left_out": list(description.left_out),
                 "label_names": list(description.label_names),
                 "made_by": made_by,
             }
@@ -87,7 +88,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     (out / FILE_NAME).write_bytes(manifest.to_json())
     (out / staging.DIRECTORY).remove()
     rejects = (problem for problem in problems() if problem.severity == "reject")
-    return _summary(out, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
+    return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
 
 
 def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
@@ -115,11 +116,14 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
     with (out / "rejects.parquet").open() as file:
         rows = pq.ParquetFile(file).read().slice(0, 1 << 16).to_pylist()
     rejects = (Problem(**row) for row in rows if row["severity"] == "reject")
-    return _summary(out, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
+    return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
 
 
-def _summary(out: Location, manifest: Manifest, rejects: tuple[Problem, ...]) -> ConvertSummary:
+def _summary(
+    out: Location, plan: Plan, manifest: Manifest, rejects: tuple[Problem, ...]
+) -> ConvertSummary:
     return ConvertSummary(
         out=str(out), name=manifest.name, first_rejects=rejects,
+        left_out=plan.description.left_out,
         **{key: manifest.counts[key] for key in ("clips", "poses", "rejects", "warnings")},
     )  # fmt: skip

@@ -87,6 +87,8 @@ class ConvertSummary:
         What is in it.
     rejects, warnings : int
         Rows of its ``rejects.parquet`` by severity.
+    left_out : tuple of str
+        Columns of the source that the release does not have.
     first_rejects : tuple of Problem
         The first few rejects, to be shown.
     """
@@ -97,6 +99,7 @@ class ConvertSummary:
     poses: int
     rejects: int
     warnings: int
+    left_out: tuple[str, ...] = ()
     first_rejects: tuple[Problem, ...] = ()
 
 

@@ -90,6 +90,8 @@ class Description:
         Clip and pose columns; see ``schemas/columns.json``.
     own_columns : mapping
         Definitions of columns that only this data set has, in the form of that file.
+    left_out : tuple of str
+        Columns that the source has but this release does not; ``--all-fields`` keeps them.
     label_names : tuple of str
         Names of the classes 0, 1, ...
     """
@@ -103,6 +105,7 @@ class Description:
     skeleton: str
     columns: tuple[str, ...]
     own_columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     label_names: tuple[str, ...] = ()
 
 

@@ -39,7 +39,7 @@ class Manifest:
         Each joint set that a layer uses, in full.
     layers : mapping
         Layer name to ``skeleton``, ``columns``, ``label_names``, ``made_by`` (what, and with
-        which options) and ``own_columns``.
+        which options), ``own_columns`` and ``left_out``.
     files : mapping
         Path within the release to ``rows``, ``bytes``, ``sha256``; for layer files also
         ``poses`` and ``clip_ids`` (the first and the last).
@@ -142,6 +142,7 @@ def _check_layer(name: str, layer: Any, skeletons: Mapping[str, Skeleton], path:
     )  # fmt: skip
     for key in ("columns", "label_names"):
         _expect(_are_texts(layer.get(key)), path, f"layers.{name}.{key}: a list of names")
+    _expect(_are_texts(layer.get("left_out", [])), path, f"layers.{name}.left_out: a list of names")
     _expect(isinstance(layer.get("made_by"), dict), path, f"layers.{name}.made_by: an object")
     own_columns = layer.get("own_columns", {})
     _expect(isinstance(own_columns, dict), path, f"layers.{name}.own_columns: an object")

@@ -19,7 +19,7 @@ from posedata.synthetic import QUIRKS, format_skeleton, skeleton_sample
 NAME = "S001C002P007R001A023"
 OTHER = "S018C001P041R002A061"
 BAD = "S001C002P005R002A008"  # in the official list of missing skeletons
-ALWAYS = ("keypoints_3d", "keypoints_2d", "visibility", "keypoints_depth", "orientations")
+ALWAYS = ("keypoints_3d", "keypoints_2d", "visibility")
 BODY_COLUMNS = (
     "clipped_edges", "hand_left_confidence", "hand_left_state", "hand_right_confidence",
     "hand_right_state", "restricted", "lean_x", "lean_y", "body_tracking_state",
@@ -390,7 +390,7 @@ def test_numbers_are_the_nearest_float32(tmp_path):
     tokens = ["0.1", "16777217", "0.30000001192092896", "3.4E+38", "1E-45", "-0.0", "2.99999999"]
     edits = {(3, field): token for field, token in enumerate(tokens)}
     clip, problems = clip_of(tmp_path, one_body(edits=edits))
-    joint = {name: clip.arrays[name][1, 3] for name in ALWAYS}
+    joint = {name: array[1, 3] for name, array in clip.arrays.items() if array.ndim == 3}
     read = [*joint["keypoints_3d"], *joint["keypoints_depth"], *joint["keypoints_2d"]]
     expected = np.array([float(token) for token in tokens]).astype(np.float32)
     np.testing.assert_array_equal(read, expected)
@@ -430,12 +430,16 @@ def test_a_sample_of_the_official_missing_list_is_read_and_marked(tmp_path):
     assert len(clip.frames) == 15
 
 
-def test_only_with_all_fields_are_the_body_fields_kept(tmp_path):
+def test_fields_without_a_column_of_the_format_are_kept_with_all_fields(tmp_path):
     clip, _ = clip_of(tmp_path, synthetic()[0], all_fields=False)
     assert sorted(clip.arrays) == sorted(ALWAYS)
     sample = Sample(NAME, "", 0)
     few, all_of_them = (set(ntu.describe([sample], choice).columns) for choice in (False, True))
-    assert all_of_them - few == {*BODY_COLUMNS, "tracking_states"}
+    assert all_of_them - few == {
+        *BODY_COLUMNS, "tracking_states", "keypoints_depth", "orientations"
+    }  # fmt: skip
+    assert set(ntu.describe([sample], False).left_out) == all_of_them - few
+    assert ntu.describe([sample], True).left_out == ()
 
 
 def test_persons_are_numbered_as_they_appear_whatever_their_ids_and_order(tmp_path):

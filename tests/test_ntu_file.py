@@ -142,14 +142,21 @@ def plain_parse(content):
             lines = [header.line, *(record.line for record, _ in joints)]
             bodies.append((frame, int(header.words[0]), numbers, [j for _, j in joints], lines))
     frames, ids, headers, joints, lines = zip(*bodies, strict=True) if bodies else ((),) * 5
+    fields = np.array(joints, np.float32).reshape(-1, 25, 12)
+    headers = np.array(headers, np.float32).reshape(-1, 9)
     return SkeletonFile(
-        num_frames,
-        np.array(frames, np.int32),
-        np.array(ids, np.int64),
-        np.array(headers, np.float32).reshape(-1, 9),
-        np.array(joints, np.float32).reshape(-1, 25, 12),
-        np.array(lines, np.int32).reshape(-1, 26),
-        records[position].line if position < len(records) else None,
+        num_frames=num_frames,
+        frames=np.array(frames, np.int32),
+        body_ids=np.array(ids, np.int64),
+        bodies=headers,
+        positions=fields[..., 0:3],
+        depth_pixels=fields[..., 3:5],
+        colour_pixels=fields[..., 5:7],
+        orientations=fields[..., 7:11],
+        states=fields[..., 11:12],
+        lines=np.array(lines, np.int32).reshape(-1, 26),
+        all_finite=bool(np.isfinite(fields).all() and np.isfinite(headers).all()),
+        trailing=records[position].line if position < len(records) else None,
     )
 
 

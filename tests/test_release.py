@@ -40,7 +40,7 @@ from posedata.validate import validate
 
 NUM_SAMPLES = 39  # every third has a quirk: each of the 13 comes once
 SHARD_CLIPS = 13
-ROW_GROUP_BYTES = 60_000
+ROW_GROUP_BYTES = 30_000
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,8 @@ def test_pandas_frame_has_a_row_for_each_joint(made):
         assert rows["joint"].tolist() == list(skeleton.joints) * len(clip.frames)
 
 
-def test_pandas_frame_of_chosen_columns_and_clips(made):
+def test_pandas_frame_of_chosen_columns_and_clips(made_with_all_fields):
+    made = made_with_all_fields
     frame = made.release.to_pandas(columns=["orientations"], where={"camera": 1})
     clips = [clip for clip in made.clips.values() if clip.info["camera"] == 1]
     assert list(frame.columns[4:]) == [f"orientations_{axis}" for axis in "wxyz"]
@@ -514,7 +515,7 @@ def test_columns_that_are_not_asked_for_are_not_read(in_memory, reads):
         return sum(end - start for path, start, end in reads
                    if end != in_memory.place.fs.size(path))  # fmt: skip
 
-    assert cost([]) < cost(["visibility"]) < cost(["keypoints_3d"]) < cost(None) / 2
+    assert cost([]) < cost(["visibility"]) < cost(["keypoints_3d"]) < 0.7 * cost(None)
 
 
 @pytest.mark.parametrize(

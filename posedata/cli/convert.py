@@ -95,6 +95,8 @@ def _show_summary(summary: ConvertSummary, as_json: bool) -> None:
         print_json(asdict(summary))
         return
     typer.echo(f"{summary.name}: {summary.clips:,} clips, {summary.poses:,} poses in {summary.out}")
+    if summary.left_out:
+        typer.echo(f"left out, --all-fields keeps them: {', '.join(summary.left_out)}")
     if summary.rejects or summary.warnings:
         typer.echo(f"{summary.rejects:,} rejected, {summary.warnings:,} warnings, "
                    f"all in {summary.out}/rejects.parquet")  # fmt: skip
