@@ -7,6 +7,7 @@ temporary space (``TMPDIR`` says where).
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sys
@@ -51,6 +52,7 @@ def _compare(folder: Path, files: int) -> tuple[Row, int]:
     say(f"ntu_convert: {files:,} files, best of {ROUNDS[files]}")
     shutil.rmtree(raw, ignore_errors=True)
     make_ntu(raw, files, distinct=64, quirks=())
+    os.sync()  # or the disk would still be busy with these files while they are read
     paths = sorted(raw.iterdir())[:: files // PEER_FILES]
     converting = cpu = reading = float("inf")
     peak = 0

@@ -212,8 +212,12 @@ def build_clip(
                 )
             values[~finite.all(-1)] = np.nan
         arrays[name] = values
-    missing = np.isnan(arrays["keypoints_3d"][..., 0]) & np.isnan(arrays["keypoints_2d"][..., 0])
-    visibility = np.where(missing, np.uint8(0), states)
+    visibility = states
+    if not file.all_finite:
+        missing = np.isnan(arrays["keypoints_3d"][..., 0]) & np.isnan(
+            arrays["keypoints_2d"][..., 0]
+        )
+        visibility = np.where(missing, np.uint8(0), states)
     bodies = _body_arrays(file.bodies[order], lines, sample.path)
     further = {**arrays, "tracking_states": states, **bodies}
     return Clip(

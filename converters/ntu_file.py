@@ -114,7 +114,8 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
         Where the bytes are not this format, with the line. Nothing larger than the file's own
         size calls for is allocated, whatever its counts claim.
     """
-    scan = _scan(np.frombuffer(text + PADDING, np.uint8), len(text))
+    padded = text if text.endswith(PADDING) else text + PADDING
+    scan = _scan(np.frombuffer(padded, np.uint8), len(text))
     status, position, line, found, expected = scan[:5]
     num_frames, trailing, frames, body_ids, bodies, lines, unread = scan[5:12]
     joints = dict(zip(JOINT_ARRAYS, scan[12:], strict=True))
@@ -205,13 +206,18 @@ def _explain(
 @part_of_kernel
 def _next_line(text, size, i, line):
     """Start of the next line with anything on it, and its number; -1 at the end of the text."""
-    while i < size:
-        if text[i] == 10:
+    i = np.uint64(i)
+    end = np.uint64(size)
+    while i < end:
+        byte = text[i]
+        if byte > 32:
+            return np.int64(i), line
+        if byte == 10:
             line += 1
-        elif not (text[i] == 32 or text[i] == 13 or text[i] == 9):
-            return i, line
-        i += 1
-    return -1, line
+        elif not (byte == 32 or byte == 13 or byte == 9):
+            return np.int64(i), line
+        i += np.uint64(1)
+    return np.int64(-1), line
 
 
 @part_of_kernel
@@ -241,24 +247,25 @@ def _read_fields(text, i, wanted, values, spans):
     found = 0
     unread = 0
     i = np.uint64(i)
-    while text[i] != 10:
+    while True:
         byte = text[i]
-        if byte == 32 or byte == 13 or byte == 9:
+        if byte > 32:
+            start = i
+            value, i, exact = read_number(text, start)
+            if found < wanted:
+                values[found] = value
+                if not exact:
+                    spans[unread, 0] = found
+                    spans[unread, 1] = start
+                    spans[unread, 2] = i
+                    unread += 1
+            found += 1
+        elif byte == 10:
+            return found, np.int64(i), unread
+        elif byte == 32 or byte == 13 or byte == 9:
             i += np.uint64(1)
-            continue
-        start = i
-        value, i, exact = read_number(text, start)
-        if i == start:
+        else:
             return -1, np.int64(i), unread
-        if found < wanted:
-            values[found] = value
-            if not exact:
-                spans[unread, 0] = found
-                spans[unread, 1] = start
-                spans[unread, 2] = i
-                unread += 1
-        found += 1
-    return found, np.int64(i), unread
 
 
 @part_of_kernel

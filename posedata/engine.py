@@ -122,6 +122,10 @@ def _in_pool(
             "--num-workers. In a script of your own, call this under if __name__ == '__main__', "
             "since each worker imports the script.",
         ) from error
+    except BaseException:  # an interrupt among them: half-written files have no name yet
+        for worker in list((pool._processes or {}).values()):
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

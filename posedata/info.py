@@ -58,6 +58,7 @@ def release_info(release: Release) -> dict[str, Any]:
             "bytes": sum(part["bytes"] for part in parts),
             "clip_columns": table.clip_columns,
             "pose_columns": table.pose_columns,
+            "left_out": list(manifest.layers[layer].get("left_out", [])),
             "classes": len(table.label_names),
         }
     clips = release.clips()

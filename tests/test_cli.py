@@ -115,16 +115,23 @@ def test_a_taken_output_is_refused(raw, release):
     assert posedata("convert", "ntu", raw, "-o", release, "--resume").returncode == 0
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
-    make_ntu(tmp_path / "raw", 2000, num_frames=150, quirks=(), distinct=2)
+@pytest.mark.parametrize(("num_workers", "interrupts"), [(1, 1), (2, 1), (2, 3)])
+def test_ctrl_c_says_how_to_go_on_and_ends(tmp_path, num_workers, interrupts):
+    make_ntu(tmp_path / "raw", 2100, num_frames=150, quirks=(), distinct=2)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "posedata", "convert", "ntu", tmp_path / "raw", "-o", out]
-    with subprocess.Popen([*command, "-j", "1"], stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        [*command, "-j", str(num_workers)], stderr=subprocess.PIPE, text=True
+    ) as run:
         while not (out / ".unfinished" / "plan.json").exists() and run.poll() is None:
             time.sleep(0.01)
-        run.send_signal(signal.SIGINT)
-        assert run.stderr is not None
-        assert "--resume" in run.stderr.read()
+        for _ in range(interrupts):
+            run.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        try:
+            assert "--resume" in run.communicate(timeout=60)[1]
+        finally:
+            run.kill()
     assert run.returncode == 130
     assert subprocess.run([*command, "--resume"], check=False).returncode == 0
 

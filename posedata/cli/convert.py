@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,17 +55,18 @@ def convert(
         raise UsageError("--to", found=repr(to), expected="parquet")
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
-    plan = plan_conversion(dataset, raw, all_fields=all_fields, limit=limit)
-    out = plan.description.name if out is None else out
-    if dry_run:
-        _show_plan(plan, out, as_json)
-        return
     try:
+        plan = plan_conversion(dataset, raw, all_fields=all_fields, limit=limit)
+        out = plan.description.name if out is None else out
+        if dry_run:
+            _show_plan(plan, out, as_json)
+            return
         summary = run(
             plan, out, resume=resume, overwrite=overwrite, num_workers=num_workers,
             progress=not quiet,
         )  # fmt: skip
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not break the ending
         typer.echo("posedata: interrupted; the same command with --resume goes on", err=True)
         raise typer.Exit(INTERRUPTED) from None
     _show_summary(summary, as_json)
@@ -81,11 +83,14 @@ def _show_plan(plan: Plan, out: str, as_json: bool) -> None:
             "name": plan.description.name, "out": out, "samples": len(plan.samples),
             "bytes": plan.raw_bytes, "shards": len(plan.shards),
             "columns": list(plan.description.columns),
+            "left_out": list(plan.description.left_out),
             "problems": [asdict(problem) for problem in plan.problems],
         })  # fmt: skip
         return
     typer.echo(f"would convert {len(plan.samples):,} samples of {plan.description.name} "
                f"({human_bytes(plan.raw_bytes)}) to {out}, shards: {len(plan.shards)}")  # fmt: skip
+    if plan.description.left_out:
+        typer.echo(f"would leave out: {', '.join(plan.description.left_out)}")
     for problem in plan.problems:
         typer.echo(f"would reject {problem.source}: {problem.reason}")
 

@@ -52,6 +52,7 @@ def _show_release(about: dict[str, Any]) -> None:
              f"{human_bytes(entry['bytes'])}"),
             ("  clip columns", ", ".join(entry["clip_columns"])),
             ("  pose columns", ", ".join(entry["pose_columns"])),
+            *([("  left out", ", ".join(entry["left_out"]))] if entry["left_out"] else []),
         ]  # fmt: skip
     rows += [(f"split {name}", _sizes(sizes)) for name, sizes in about["splits"].items()]
     _show_rows(rows)
