@@ -44,29 +44,31 @@ def read_number(text, start):
     negative = text[i] == 45
     if negative:
         i += _1
-    mantissa = np.int64(0)
     first = i
-    digit = np.uint64(text[i]) - _CODE_OF_0
-    while digit < _10:
-        mantissa = mantissa * 10 + np.int64(digit)
-        i += _1
-        digit = np.uint64(text[i]) - _CODE_OF_0
+    mantissa, i = _read_digits(text, i, np.int64(0))
     digits = i - first
     decimals = _0
     if text[i] == 46:
         i += _1
         first = i
-        digit = np.uint64(text[i]) - _CODE_OF_0
-        while digit < _10:
-            mantissa = mantissa * 10 + np.int64(digit)
-            i += _1
-            digit = np.uint64(text[i]) - _CODE_OF_0
+        mantissa, i = _read_digits(text, i, mantissa)
         decimals = i - first
         digits += decimals
     if text[i] > 32 or digits == _0 or digits > _MOST_DIGITS or mantissa >= _EXACT_MANTISSA:
         return _skip(text, i)
     value = np.float64(mantissa) / _POWERS_OF_TEN[decimals]
     return -value if negative else value, i, True
+
+
+@part_of_kernel
+def _read_digits(text, i, number):
+    """Append the digits at i to a number; also the index of the byte after them."""
+    digit = np.uint64(text[i]) - _CODE_OF_0
+    while digit < _10:
+        number = number * 10 + np.int64(digit)
+        i += _1
+        digit = np.uint64(text[i]) - _CODE_OF_0
+    return number, i
 
 
 @part_of_kernel

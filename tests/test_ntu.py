@@ -10,6 +10,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+import posedata
+from posedata.convert import convert, plan_conversion
 from posedata.converter import Problem, Sample, load_converter
 from posedata.converters import ntu, ntu_samples
 from posedata.errors import InputError
@@ -626,15 +628,15 @@ def read_lines(path):
 
 
 @pytest.mark.real
-def test_every_number_of_the_real_files_is_in_their_clips(shared):
-    paths = sorted((shared / "data/ntu").glob("skeletons*/*.skeleton"))
-    assert len(paths) == 8
-    for path in paths:
-        sample = Sample(path.stem, path.name, 0)
-        clip, problems = ntu.read(
-            locate(path.parent), sample, ntu.describe([sample], all_fields=True)
-        )
-        assert list(problems) == []
+@pytest.mark.parametrize(("folder", "files"), [("skeletons", 7), ("skeletons_lf", 1)])
+def test_every_number_of_the_real_files_is_in_the_release(shared, tmp_path, folder, files):
+    raw = shared / "data/ntu" / folder
+    plan = plan_conversion("ntu", raw, all_fields=True)
+    summary = convert(plan, tmp_path / "release", num_workers=1)
+    assert (summary.clips, summary.rejects, summary.warnings) == (files, 0, 0)
+    release = posedata.open_release(tmp_path / "release")
+    for path in sorted(raw.glob("*.skeleton")):
+        clip = release.clip(path.stem)
         num_frames, bodies = read_lines(path)
         assert clip.num_frames == num_frames
         rows = {

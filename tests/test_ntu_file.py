@@ -578,8 +578,8 @@ def read_with_every_index_checked():
     import numba
 
     assert numba.config.DISABLE_JIT
-    scan = ntu_file._scan
-    ntu_file._scan = lambda text, size: scan(Guarded(text), size)
+    scan = ntu_file.scan_skeleton
+    ntu_file.scan_skeleton = lambda text, size: scan(Guarded(text), size)
     contents = [file.content for newline in ("\r\n", "\n") for file in broken_files(newline)]
     contents += [TINY[:size] for size in range(0, len(TINY), 67)]
     contents += [b"", b"-", b"1\n1\n-", packed_with_control_bytes(), *random_mutations(TINY, 120)]
