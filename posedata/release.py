@@ -337,7 +337,7 @@ def open_release(place: Any) -> Release:
 
 
 def _expression(where: Where | None, schema: pa.Schema, place: Location) -> pc.Expression | None:
-    """Build the filter. Values take the type of their column, so that 29.97 finds a float32."""
+    """Build the filter. Values take the type of their column."""
     expression = None
     for column, value in (where or {}).items():
         if column not in schema.names:
