@@ -178,7 +178,8 @@ def build_clip(
 
     Nothing is judged: every number of the file is found in the clip, also a joint line of zeros
     and the coordinates of a joint that Kinect did not track (visibility 0). Only a position,
-    pixel or quaternion that is partly NaN, or infinite, becomes NaN as a whole, with a warning.
+    pixel or quaternion that is partly NaN, or infinite, becomes NaN as a whole, and an infinite
+    lean becomes NaN, each with a warning.
     """
     problems: list[Problem] = []
 
@@ -210,7 +211,7 @@ def build_clip(
                     f"and became missing; the first is {_shown(values[pose, joint])}",
                     f"line {lines[pose, 1 + joint]}",
                 )
-            values[~finite.all(-1)] = np.nan
+            values = np.where(finite.all(-1, keepdims=True), values, np.float32(np.nan))
         arrays[name] = values
     visibility = states
     if not file.all_finite:
@@ -219,6 +220,15 @@ def build_clip(
         )
         visibility = np.where(missing, np.uint8(0), states)
     bodies = _body_arrays(file.bodies[order], lines, sample.path)
+    for name in description.own_columns:
+        if name in _LEAN and (infinite := np.isinf(bodies[name])).any():
+            pose = np.flatnonzero(infinite)[0]
+            warn(
+                f"{name}: {infinite.sum()} values are not finite and became missing; the first is "
+                f"{_shown(bodies[name][pose])}",
+                f"line {lines[pose, 0]}",
+            )
+            bodies[name][infinite] = np.nan
     further = {**arrays, "tracking_states": states, **bodies}
     return Clip(
         clip_id=sample.clip_id,

@@ -14,8 +14,8 @@ from posedata.card import write_card
 from posedata.convert import ConvertSummary, Plan, layer_table
 from posedata.converter import Problem, load_converter
 from posedata.errors import OutputError
-from posedata.manifest import FILE_NAME, Manifest, read_manifest
-from posedata.release_writer import write_clips, write_rejects, write_splits
+from posedata.manifest import FILE_NAME, MOST_BYTES, Manifest, read_manifest
+from posedata.release_writer import write_rejects, write_splits, write_table
 from posedata.storage import Location
 from posedata.version import __version__
 
@@ -54,7 +54,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
 
     clip_ids = [clip_id for batch in clips() for clip_id in batch["clip_id"].to_pylist()]
     splits = load_converter(plan.converter).splits(clip_ids)
-    files["clips.parquet"] = write_clips(out / "clips.parquet", clips(), table.clip_schema)
+    files["clips.parquet"] = write_table(out / "clips.parquet", clips(), table.clip_schema)
     files["splits.parquet"] = write_splits(out / "splits.parquet", splits)
     files["rejects.parquet"] = write_rejects(out / "rejects.parquet", problems())
     severities = [problem.severity for problem in problems()]
@@ -106,7 +106,7 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
     """
     if not (out / FILE_NAME).exists():
         return None
-    manifest = read_manifest((out / FILE_NAME).read_bytes(1 << 28), str(out / FILE_NAME))
+    manifest = read_manifest((out / FILE_NAME).read_bytes(MOST_BYTES), str(out / FILE_NAME))
     last = manifest.history[-1] if manifest.history else {}
     mine = plan.fingerprint()
     if any(last.get(key) != mine[key] for key in ("posedata", "options", "input")):

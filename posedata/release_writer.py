@@ -60,18 +60,13 @@ def write_part(place: Location, table: LayerTable, clips: Iterable[Clip]) -> dic
     return {"rows": rows, "poses": poses, "clip_ids": [first, last], **file.size_and_sha256}
 
 
-def write_clips(place: Location, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> dict:
-    """Write ``clips.parquet`` from batches of clip columns; return its manifest entry."""
-    return _write_table(place, batches, schema)
-
-
 def write_splits(place: Location, splits: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
     """Write ``splits.parquet`` from (protocol, split, clip id); return its manifest entry."""
     batches = (
         pa.record_batch([pa.array(c) for c in zip(*chunk, strict=True)], schema=_SPLITS)
         for chunk in _chunks(splits, 1 << 16)
     )
-    return _write_table(place, batches, _SPLITS)
+    return write_table(place, batches, _SPLITS)
 
 
 def write_rejects(place: Location, problems: Iterable[Problem]) -> dict[str, Any]:
@@ -80,10 +75,13 @@ def write_rejects(place: Location, problems: Iterable[Problem]) -> dict[str, Any
         pa.RecordBatch.from_pylist([asdict(problem) for problem in chunk], schema=_REJECTS)
         for chunk in _chunks(problems, 1 << 14)
     )
-    return _write_table(place, batches, _REJECTS)
+    return write_table(place, batches, _REJECTS)
 
 
-def _write_table(place: Location, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> dict:
+def write_table(
+    place: Location, batches: Iterable[pa.RecordBatch], schema: pa.Schema
+) -> dict[str, Any]:
+    """Write a table beside the layers, e.g. ``clips.parquet``; return its manifest entry."""
     rows = 0
     with place.create() as file:
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:

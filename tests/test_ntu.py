@@ -14,9 +14,11 @@ import posedata
 from posedata.convert import convert, plan_conversion
 from posedata.converter import Problem, Sample, load_converter
 from posedata.converters import ntu, ntu_samples
+from posedata.converters.ntu_file import parse_skeleton
 from posedata.errors import InputError
 from posedata.storage import locate
 from posedata.synthetic import QUIRKS, format_skeleton, skeleton_sample
+from posedata.validate import validate
 
 NAME = "S001C002P007R001A023"
 OTHER = "S018C001P041R002A061"
@@ -625,6 +627,32 @@ def read_lines(path):
             bodies.append((frame, body_id, header, joints))
     assert list(lines) == []
     return num_frames, bodies
+
+
+@pytest.mark.parametrize(("field", "name"), [(7, "lean_x"), (8, "lean_y")])
+def test_an_infinite_lean_is_missing_and_says_so(tmp_path, field, name):
+    lines = synthetic(newline="\n")[0].decode().split("\n")
+    words = lines[2].split(" ")
+    words[field] = "-inf"
+    lines[2] = " ".join(words)
+    content = "\n".join(lines).encode()
+    clip, problems = clip_of(tmp_path, content)
+    reason = f"{name}: 1 values are not finite and became missing; the first is -inf"
+    assert problems == [Problem(f"{NAME}.skeleton", "read", reason, "line 3", "warning")]
+    assert np.isnan(clip.extra[name]).tolist() == [True] + [False] * 14
+    convert(plan_conversion("ntu", tmp_path, all_fields=True), tmp_path / "out", num_workers=1)
+    assert list(validate(posedata.open_release(tmp_path / "out"))) == []
+    assert clip_of(tmp_path, content, all_fields=False)[1] == []
+
+
+def test_building_a_clip_twice_gives_the_same(tmp_path):
+    content = one_body(edits={(2, 0): "NaN", (2, 1): "0.25"})
+    file = parse_skeleton(content, NAME)
+    sample = Sample(NAME, "", len(content))
+    description = ntu.describe([sample], all_fields=True)
+    first, second = (ntu.build_clip(file, sample, description) for _ in range(2))
+    assert first[1] == second[1] != []
+    assert first[0].equals(second[0])
 
 
 @pytest.mark.real

@@ -31,7 +31,7 @@ from posedata.info import info
 from posedata.layer_table import LayerTable
 from posedata.manifest import FILE_NAME, Manifest
 from posedata.release import Release, open_release
-from posedata.release_writer import write_clips, write_part, write_rejects, write_splits
+from posedata.release_writer import write_part, write_rejects, write_splits, write_table
 from posedata.skeleton import load_skeleton
 from posedata.storage import locate
 from posedata.synthetic import make_ntu, skeleton_sample, write_skeleton
@@ -142,7 +142,7 @@ def write_release(
     names = [f"data/{table.layer}/part-00000.parquet" for table in tables]
     files = {
         **{n: write_part(out / n, t, c) for n, t, c in zip(names, tables, layers, strict=True)},
-        "clips.parquet": write_clips(out / "clips.parquet", rows, tables[0].clip_schema),
+        "clips.parquet": write_table(out / "clips.parquet", rows, tables[0].clip_schema),
         "splits.parquet": write_splits(out / "splits.parquet", []),
         "rejects.parquet": write_rejects(out / "rejects.parquet", []),
     }
