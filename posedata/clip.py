@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from posedata.errors import UsageError
 from posedata.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from posedata.source_numbers import Unrounded
 
 #: The standard pose arrays: how many numbers a joint has (0: one a joint, without an axis).
 JOINT_ARRAYS: Mapping[str, tuple[int, type]] = {
@@ -55,6 +58,9 @@ class Clip:
         float64 and JavaScript merge neighbours.) Empty where the source has none.
     extra : mapping of str to array, shape (N, ...)
         Further fields of each pose that the source has, e.g. ``orientations``.
+    unrounded : mapping of str to Unrounded
+        For a pose array, how the source's own float64 numbers follow from it; see
+        `source_values`.
     info : mapping
         What is known of the clip: ``num_frames`` (always), ``width``, ``height``, ``fps``,
         ``label``, ``subject``, ``camera``, ...
@@ -78,6 +84,7 @@ class Clip:
     boxes: np.ndarray | None = None
     person_ids: tuple[str, ...] = ()
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unrounded: Mapping[str, Unrounded] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -169,6 +176,26 @@ class Clip:
         spread[self.persons, self.frames] = values
         return spread
 
+    def source_values(self, name: str) -> np.ndarray:
+        """Give the numbers of a pose array as the source wrote them, before float32.
+
+        Parameters
+        ----------
+        name : str
+            E.g. ``keypoints_3d``.
+
+        Returns
+        -------
+        float64, shape of the array
+            The same numbers where the layer does not keep what it takes to tell.
+        """
+        values = self.arrays[name]
+        if name not in self.unrounded:
+            return values.astype(np.float64)
+        from posedata.source_numbers import widen  # numba: only where this is asked for
+
+        return widen(values, self.unrounded[name])
+
     def equals(self, other: Clip) -> bool:
         """Whether both clips hold the same values (NaN equal to NaN)."""
         mine, theirs = self.arrays, other.arrays
@@ -181,6 +208,15 @@ class Clip:
             and np.array_equal(self.persons, other.persons)
             and mine.keys() == theirs.keys()
             and all(_same(mine[name], theirs[name]) for name in mine)
+            and self.unrounded.keys() == other.unrounded.keys()
+            and all(
+                mine_of.rule == theirs_of.rule
+                and np.array_equal(mine_of.at, theirs_of.at)
+                and np.array_equal(mine_of.numbers, theirs_of.numbers, equal_nan=True)
+                for mine_of, theirs_of in (
+                    (self.unrounded[name], other.unrounded[name]) for name in self.unrounded
+                )
+            )
         )
 
 

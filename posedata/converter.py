@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from posedata.clip import Clip
 from posedata.errors import UsageError
@@ -14,23 +14,86 @@ from posedata.storage import Location
 ENTRY_POINTS = "posedata.converters"
 
 
+def no_splits(clips: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str, str]]:
+    """Splits of a format that has none."""
+    return ()
+
+
+def no_survey(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Survey of a format of which there is nothing to say beyond counts."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of one converter: ``--name VALUE`` on the command line.
+
+    Attributes
+    ----------
+    name : str
+        Without the dashes.
+    about : str
+        For ``--help`` and error messages.
+    default : str
+        Used where it is not given.
+    choices : tuple of str
+        The values that are accepted; empty: any.
+    """
+
+    name: str
+    about: str
+    default: str
+    choices: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One clip to be read.
+    """The poses of one clip in one layer, to be read.
 
     Attributes
     ----------
     clip_id : str
         Its key in the release.
     path : str
-        Its file, relative to the raw folder.
+        Its file (or folder, where a clip is a folder), relative to the raw folder.
     size : int
         Bytes of that file.
+    layer : str
+        Which layer of the description it belongs to; empty: the only one.
+    info : mapping
+        What discovery knows of the clip already, from a table of the data set.
     """
 
     clip_id: str
     path: str
     size: int
+    layer: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Segment(NamedTuple):
+    """A labelled stretch of an untrimmed video: a row of ``segments.parquet``.
+
+    Attributes
+    ----------
+    clip_id : str
+        The clip.
+    start_s, end_s : float
+        Seconds, as in the source.
+    label : int
+        0-based class.
+    label_name : str
+        Its name.
+    flag : str
+        What is wrong with it in the source, e.g. ``end after the video``; else empty.
+    """
+
+    clip_id: str
+    start_s: float
+    end_s: float
+    label: int
+    label_name: str
+    flag: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,13 +128,43 @@ class Discovery:
     Attributes
     ----------
     samples : sequence of Sample
-        Sorted by clip id, each id once.
+        Sorted by layer and clip id, each such pair once.
     problems : sequence of Problem
         Files that are not samples although they look like it.
+    clips : sequence of mapping
+        Clip columns (``clip_id`` among them) of clips that a table of the data set names,
+        whether or not there are poses of them. Empty where clips are known from their poses.
+    segments : sequence of Segment
+        Labelled stretches of those clips.
     """
 
     samples: Sequence[Sample]
     problems: Sequence[Problem] = ()
+    clips: Sequence[Mapping[str, Any]] = ()
+    segments: Sequence[Segment] = ()
+
+
+@dataclass(frozen=True)
+class LayerDescription:
+    """One layer of a release.
+
+    Attributes
+    ----------
+    name, skeleton : str
+        The layer, and the joint set of its poses.
+    columns : tuple of str
+        Its pose columns; see ``schemas/columns.json``.
+    own_columns : mapping
+        Definitions of pose columns that only this data set has, in the form of that file.
+    left_out : tuple of str
+        Columns that the source has but this release does not; ``--all-fields`` keeps them.
+    """
+
+    name: str
+    skeleton: str
+    columns: tuple[str, ...]
+    own_columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,16 +177,18 @@ class Description:
         E.g. ``ntu60``.
     title, license, source, citation : str
         For the dataset card. ``license`` is the data set's own, in a line.
-    layer, skeleton : str
-        The layer its poses become, and their joint set.
+    layers : tuple of LayerDescription
+        None, if the data set has no poses.
     columns : tuple of str
-        Clip and pose columns; see ``schemas/columns.json``.
+        Clip columns; see ``schemas/columns.json``.
     own_columns : mapping
-        Definitions of columns that only this data set has, in the form of that file.
-    left_out : tuple of str
-        Columns that the source has but this release does not; ``--all-fields`` keeps them.
+        Definitions of clip columns that only this data set has, in the form of that file.
     label_names : tuple of str
-        Names of the classes 0, 1, ...
+        Names of the classes 0, 1, ... of clips.
+    segment_names : tuple of str
+        Names of the classes 0, 1, ... of segments.
+    options : mapping
+        The options of this conversion, ``all_fields`` and the converter's own, by name.
     """
 
     name: str
@@ -101,41 +196,53 @@ class Description:
     license: str
     source: str
     citation: str
-    layer: str
-    skeleton: str
+    layers: tuple[LayerDescription, ...]
     columns: tuple[str, ...]
     own_columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
     label_names: tuple[str, ...] = ()
+    segment_names: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def layer(self, name: str = "") -> LayerDescription:
+        """Give a layer by its name; the only one, if none is named."""
+        if not name:
+            (only,) = self.layers
+            return only
+        return next(layer for layer in self.layers if layer.name == name)
 
 
 @dataclass(frozen=True)
 class Converter:
-    """A data set that ``posedata convert`` knows: functions, registered under a name.
+    """A data set or format that ``posedata convert`` reads: functions, registered under a name.
 
     Attributes
     ----------
     name : str
         The name on the command line.
     discover : callable
-        ``(raw: Location) -> Discovery``. Lists names and sizes; never opens a sample.
+        ``(raw: Location, options) -> Discovery``. Lists names and sizes, and reads the tables that
+        the data set has beside its poses.
     describe : callable
-        ``(samples, all_fields: bool) -> Description``.
+        ``(samples, options) -> Description``.
     read : callable
         ``(raw: Location, sample, description) -> (Clip, sequence of Problem)``. A pure function
         of the sample's bytes; raises InputError for what it cannot read.
     splits : callable
-        ``(clip_ids) -> iterable of (protocol, split, clip_id)``.
+        ``(clips: iterable of mapping) -> iterable of (protocol, split, clip_id)``, from the clip
+        columns of all clips of the release, in the order of their ids.
     survey : callable
         ``(samples) -> dict``: what ``posedata info RAW`` tells beyond counts.
+    options : tuple of Option
+        Its own options.
     """
 
     name: str
-    discover: Callable[[Location], Discovery]
-    describe: Callable[[Sequence[Sample], bool], Description]
+    discover: Callable[[Location, Mapping[str, Any]], Discovery]
+    describe: Callable[[Sequence[Sample], Mapping[str, Any]], Description]
     read: Callable[[Location, Sample, Description], tuple[Clip, Sequence[Problem]]]
-    splits: Callable[[Iterable[str]], Iterable[tuple[str, str, str]]]
-    survey: Callable[[Sequence[Sample]], dict[str, Any]]
+    splits: Callable[[Iterable[Mapping[str, Any]]], Iterable[tuple[str, str, str]]] = no_splits
+    survey: Callable[[Sequence[Sample]], dict[str, Any]] = no_survey
+    options: tuple[Option, ...] = ()
 
 
 def list_converters() -> list[str]:

@@ -1,0 +1,1 @@
+"""Published preprocessing, one module for each script that it reproduces."""
