@@ -7,14 +7,21 @@ Liu et al., "NTU RGB+D 120: A Large-Scale Benchmark for 3D Human Activity Unders
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from posedata.clip import Clip
-from posedata.converter import Converter, Description, Discovery, Problem, Sample
+from posedata.converter import (
+    Converter,
+    Description,
+    Discovery,
+    LayerDescription,
+    Problem,
+    Sample,
+)
 from posedata.converters.ntu_samples import (
     benchmark_of,
     class_names,
@@ -27,6 +34,7 @@ from posedata.discover import find_files, found_file
 from posedata.errors import InputError
 from posedata.skeleton import load_skeleton
 from posedata.storage import Location
+from posedata.unrounded import Unrounded, unrounded_columns
 
 if TYPE_CHECKING:
     from posedata.converters.ntu_file import SkeletonFile
@@ -36,7 +44,9 @@ LARGEST_FILE = 256 << 20
 
 _CLIP_COLUMNS = ("width", "height", "fps", "label", "label_name", "subject", "camera", "setup",
                  "replication", "mirrored", "known_bad", "source")  # fmt: skip
-_POSE_COLUMNS = ("person_ids", "keypoints_3d", "keypoints_2d", "visibility")
+_POSE_COLUMNS = ("person_ids", "slots", "keypoints_3d", "keypoints_2d", "visibility")
+# Export profiles repeat what scripts have made of the text's own float64 numbers.
+_UNROUNDED_COLUMNS = unrounded_columns("keypoints_3d", "decimal")
 # Column of the release: name of the array in SkeletonFile.
 _JOINT_ARRAYS = {
     "keypoints_3d": "positions",
@@ -85,13 +95,15 @@ _TRACKING_COLUMN: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-def discover(raw: Location) -> Discovery:
+def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     """List the ``.skeleton`` files of a folder and its subfolders, without opening any.
 
     Parameters
     ----------
     raw : Location
         A folder, or one file.
+    options : mapping
+        None that matters here.
 
     Returns
     -------
@@ -117,11 +129,11 @@ def discover(raw: Location) -> Discovery:
     return Discovery([samples[stem] for stem in sorted(samples)], problems)
 
 
-def describe(samples: Sequence[Sample], all_fields: bool) -> Description:
+def describe(samples: Sequence[Sample], options: Mapping[str, Any]) -> Description:
     """Say what these samples are: NTU-60, or NTU-120 if any of them is only there."""
     benchmark = benchmark_of(sample.clip_id for sample in samples)
     further = {**_JOINT_COLUMNS, **_TRACKING_COLUMN, **_BODY_DEFINITIONS}
-    own = further if all_fields else {}
+    own = {**_UNROUNDED_COLUMNS, **(further if options["all_fields"] else {})}
     return Description(
         name=f"ntu{benchmark}",
         title=f"NTU RGB+D {benchmark} skeletons",
@@ -131,12 +143,18 @@ def describe(samples: Sequence[Sample], all_fields: bool) -> Description:
         citation="Shahroudy et al., NTU RGB+D: A Large Scale Dataset for 3D Human Activity "
         "Analysis, CVPR 2016; Liu et al., NTU RGB+D 120: A Large-Scale Benchmark for 3D Human "
         "Activity Understanding, TPAMI 2020",
-        layer="kinect",
-        skeleton="nturgbd25",
-        columns=(*_CLIP_COLUMNS, *_POSE_COLUMNS, *own),
-        own_columns=own,
-        left_out=() if all_fields else tuple(further),
+        layers=(
+            LayerDescription(
+                name="kinect",
+                skeleton="nturgbd25",
+                columns=(*_POSE_COLUMNS, *own),
+                own_columns=own,
+                left_out=() if options["all_fields"] else tuple(further),
+            ),
+        ),
+        columns=_CLIP_COLUMNS,
         label_names=tuple(class_names(benchmark)),
+        options=options,
     )
 
 
@@ -191,13 +209,14 @@ def build_clip(
     if file.num_frames == 0:
         warn("the file announces 0 frames")
 
+    layer = description.layer()
     persons, person_ids, order = _persons(file, sample.path)
     lines = file.lines[order]
     names = ["joint trackingState"] * file.states.shape[1]
     states = _whole_numbers(file.states[order, :, 0], 2, names, lines[:, 1:], sample.path)
     arrays = {}
     for name, source in _JOINT_ARRAYS.items():
-        if name not in description.columns:
+        if name not in layer.columns:
             continue
         values = getattr(file, source)[order]
         if not file.all_finite:
@@ -220,7 +239,7 @@ def build_clip(
         )
         visibility = np.where(missing, np.uint8(0), states)
     bodies = _body_arrays(file.bodies[order], lines, sample.path)
-    for name in description.own_columns:
+    for name in layer.own_columns:
         if name in _LEAN and (infinite := np.isinf(bodies[name])).any():
             pose = np.flatnonzero(infinite)[0]
             warn(
@@ -229,20 +248,33 @@ def build_clip(
                 f"line {lines[pose, 0]}",
             )
             bodies[name][infinite] = np.nan
-    further = {**arrays, "tracking_states": states, **bodies}
+    first_of_frame = np.searchsorted(file.frames, file.frames)
+    slots = (np.arange(len(file.frames)) - first_of_frame).astype(np.int32)
+    further = {"slots": slots[order], **arrays, "tracking_states": states, **bodies}
     return Clip(
         clip_id=sample.clip_id,
-        layer=description.layer,
-        skeleton=load_skeleton(description.skeleton),
+        layer=layer.name,
+        skeleton=load_skeleton(layer.skeleton),
         frames=file.frames[order],
         persons=persons,
         keypoints_3d=arrays["keypoints_3d"],
         keypoints_2d=arrays["keypoints_2d"],
         visibility=visibility,
         person_ids=person_ids,
-        extra={name: further[name] for name in description.own_columns},
+        extra={name: further[name] for name in ("slots", *layer.own_columns) if name in further},
+        unrounded={"keypoints_3d": _unrounded(file, order, arrays["keypoints_3d"])},
         info=_info(file, sample, description),
     ), problems
+
+
+def _unrounded(file: SkeletonFile, order: np.ndarray | slice, kept: np.ndarray) -> Unrounded:
+    """Find the numbers of the text that do not follow from what is kept of them."""
+    from posedata.source_numbers import find_unrounded, widen
+
+    if file.all_finite and not len(file.unrounded.at):
+        return file.unrounded
+    source = widen(file.positions, file.unrounded)
+    return find_unrounded(kept, source[order], "decimal")
 
 
 def _info(file: SkeletonFile, sample: Sample, description: Description) -> dict:
@@ -320,6 +352,11 @@ def _shown(numbers: np.ndarray) -> str:
     return " ".join(f"{number:.7g}" for number in np.atleast_1d(numbers))
 
 
+def split_clips(clips: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Assign the clips of a release to the official protocols; see `splits`."""
+    return splits(clip["clip_id"] for clip in clips)
+
+
 CONVERTER = Converter(
-    name="ntu", discover=discover, describe=describe, read=read, splits=splits, survey=survey
+    name="ntu", discover=discover, describe=describe, read=read, splits=split_clips, survey=survey
 )

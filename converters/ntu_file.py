@@ -36,6 +36,8 @@ from posedata.converters.ntu_scan import (
 )
 from posedata.decimal_text import PADDING
 from posedata.errors import InputError
+from posedata.source_numbers import find_unrounded, widen
+from posedata.unrounded import Unrounded
 
 # The joint fields in file order, and how many numbers each is.
 JOINT_ARRAYS = {
@@ -71,6 +73,8 @@ class SkeletonFile:
         trackingState of each joint.
     lines : int32, shape (P, 26)
         1-based lines of each body's header and of its joints.
+    unrounded : Unrounded
+        Of ``positions``: the numbers of the text that do not follow from the float32.
     all_finite : bool
         Whether no number of the file is NaN or infinite.
     trailing : int or None
@@ -87,6 +91,7 @@ class SkeletonFile:
     orientations: np.ndarray
     states: np.ndarray
     lines: np.ndarray
+    unrounded: Unrounded
     all_finite: bool
     trailing: int | None
 
@@ -119,33 +124,49 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
     padded = text if text.endswith(PADDING) else text + PADDING
     scan = scan_skeleton(np.frombuffer(padded, np.uint8), len(text))
     status, position, line, found, expected = scan[:5]
-    num_frames, trailing, frames, body_ids, bodies, lines, unread = scan[5:12]
-    joints = dict(zip(JOINT_ARRAYS, scan[12:], strict=True))
+    num_frames, trailing, frames, body_ids, bodies, lines, unread, rounded, numbers = scan[5:14]
+    joints = dict(zip(JOINT_ARRAYS, scan[14:], strict=True))
     # before the status: these tokens are on lines before the one where the kernel gave up
     tokens = unread.tolist()
-    with np.errstate(over="ignore"):  # 1e99 is infinite as float32
-        unusual = [_read_unusual(text[start:stop], path, at) for _, _, start, stop, at in tokens]
+    numbers_there = [_read_unusual(text[start:stop], path, at) for _, _, start, stop, at in tokens]
     if status != OK:
         raise _explain(text, path, status, position, line, found, expected)
-    for (row, column, *_), value in zip(tokens, unusual, strict=True):
+    with np.errstate(over="ignore"):  # 1e99 is infinite as float32
+        unusual = np.array(numbers_there, np.float64).astype(np.float32)
+    further: dict[int, float] = {}
+    for (row, column, *_), number, value in zip(tokens, numbers_there, unusual, strict=True):
         if column < BODY_FIELDS:
             bodies[row, column - 1] = value
         else:
             joint, joint_field = divmod(column - BODY_FIELDS, JOINT_FIELDS)
             name, k = _PLACES[joint_field]
             joints[name][row, joint, k] = value
+            if name == "positions":
+                further[(row * NUM_JOINTS + joint) * 3 + k] = number
     return SkeletonFile(
         num_frames, frames, body_ids, bodies, **joints, lines=lines,
+        unrounded=_unrounded(joints["positions"], rounded, numbers, further),
         all_finite=bool(np.isfinite(unusual).all()), trailing=trailing if trailing > 0 else None,
     )  # fmt: skip
 
 
-def _read_unusual(token: bytes, path: str, line: int) -> np.float32:
+def _unrounded(
+    positions: np.ndarray, at: np.ndarray, numbers: np.ndarray, further: dict[int, float]
+) -> Unrounded:
+    """Join what the kernel has found with the tokens that it left."""
+    if not further:
+        return Unrounded("decimal", at, numbers)
+    source = widen(positions, Unrounded("decimal", at, numbers))
+    source.reshape(-1)[list(further)] = list(further.values())
+    return find_unrounded(positions, source, "decimal")
+
+
+def _read_unusual(token: bytes, path: str, line: int) -> float:
     """Read a token that the kernel leaves: many digits, a large exponent, NaN, or no number."""
     if _NUMBER.fullmatch(token):
-        return np.float32(float(token))
+        return float(token)
     if _NAN.fullmatch(token):
-        return np.float32(np.nan)
+        return float("nan")
     raise InputError(
         "text instead of a number", path=path, position=f"line {line}", found=_shown(token),
         expected="a decimal number",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from posedata.errors import UsageError
 from posedata.skeleton import Skeleton
-
-if TYPE_CHECKING:
-    from posedata.source_numbers import Unrounded
+from posedata.unrounded import Unrounded
 
 #: The standard pose arrays: how many numbers a joint has (0: one a joint, without an axis).
 JOINT_ARRAYS: Mapping[str, tuple[int, type]] = {

@@ -14,12 +14,19 @@ from posedata.card import write_card
 from posedata.convert import ConvertSummary, Plan, layer_table
 from posedata.converter import Problem, load_converter
 from posedata.errors import OutputError
+from posedata.layer_table import clip_schema
 from posedata.manifest import FILE_NAME, MOST_BYTES, Manifest, read_manifest
-from posedata.release_writer import write_rejects, write_splits, write_table
+from posedata.release_writer import (
+    write_rejects,
+    write_segments,
+    write_splits,
+    write_table,
+)
 from posedata.storage import Location
 from posedata.version import __version__
 
 _SHOWN_REJECTS = 10
+_ROWS_AT_ONCE = 1 << 13
 
 
 def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) -> ConvertSummary:
@@ -38,57 +45,105 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     -------
     ConvertSummary
     """
-    description = plan.description
-    table = layer_table(description)
+    description, base = plan.description, plan.base
+    if base is not None:
+        staging.begin_closing(out)
+    made_by = {"operation": "convert", "posedata": __version__, "converter": plan.converter,
+               "options": plan.options, "input": plan.fingerprint()["input"]}  # fmt: skip
+    tables = {layer.name: layer_table(description, layer.name) for layer in description.layers}
+    schema = clip_schema(description.columns, description.own_columns, description.label_names)
+    files = dict(base.manifest.files) if base else {}
     parts = [dict(record["part"]) for record in records if record["part"] is not None]
-    files = {part.pop("path"): part for part in parts}
+    files |= {part.pop("path"): part for part in parts}
+
+    def clips() -> Iterator[pa.RecordBatch]:
+        yield from _clip_rows(out, plan, records, schema)
 
     def problems() -> Iterator[Problem]:
+        if base is not None:
+            yield from (Problem(**row) for row in base.rejects().to_pylist())
         yield from plan.problems
         for record in records:
             yield from (Problem(**problem) for problem in record["problems"])
 
-    def clips() -> Iterator[pa.RecordBatch]:
-        for record in records:
-            yield staging.staged_clips(out, record["shard"])
-
-    clip_ids = [clip_id for batch in clips() for clip_id in batch["clip_id"].to_pylist()]
-    splits = load_converter(plan.converter).splits(clip_ids)
-    files["clips.parquet"] = write_table(out / "clips.parquet", clips(), table.clip_schema)
-    files["splits.parquet"] = write_splits(out / "splits.parquet", splits)
+    files["clips.parquet"] = write_table(out / "clips.parquet", clips(), schema)
     files["rejects.parquet"] = write_rejects(out / "rejects.parquet", problems())
+    if base is None:
+        rows = (row for batch in clips() for row in batch.to_pylist())
+        splits = load_converter(plan.converter).splits(rows)
+        files["splits.parquet"] = write_splits(out / "splits.parquet", splits)
+        if description.segment_names:
+            files["segments.parquet"] = write_segments(
+                out / "segments.parquet", plan.segments, description.segment_names
+            )
     severities = [problem.severity for problem in problems()]
-    made_by = {"operation": "convert", "posedata": __version__, "converter": plan.converter,
-               "options": plan.options, "input": plan.fingerprint()["input"]}  # fmt: skip
+    poses = sum(entry.get("poses", 0) for entry in files.values())
     manifest = Manifest(
         name=description.name,
-        license=description.license,
-        source=description.source,
-        skeletons={description.skeleton: table.skeleton},
-        layers={
-            table.layer: {
-                "skeleton": description.skeleton,
-                "columns": list(table.definitions),
-                "own_columns": dict(description.own_columns),
-                "left_out": list(description.left_out),
-                "label_names": list(description.label_names),
-                "made_by": made_by,
-            }
+        title=base.manifest.title if base else description.title,
+        license=base.manifest.license if base else description.license,
+        source=base.manifest.source if base else description.source,
+        citation=base.manifest.citation if base else description.citation,
+        skeletons={
+            **(base.manifest.skeletons if base else {}),
+            **{table.skeleton.name: table.skeleton for table in tables.values()},
         },
+        layers={
+            **(base.manifest.layers if base else {}),
+            **{
+                layer.name: {
+                    "skeleton": layer.skeleton,
+                    "columns": list(tables[layer.name].definitions),
+                    "own_columns": dict(tables[layer.name].own_columns),
+                    "left_out": list(layer.left_out),
+                    "label_names": list(description.label_names),
+                    "made_by": made_by,
+                }
+                for layer in description.layers
+            },
+        },
+        clips={
+            "columns": schema.names,
+            "own_columns": dict(description.own_columns),
+            "label_names": list(description.label_names),
+        },
+        segment_names=list(description.segment_names),
         files=files,
-        history=[made_by],
+        history=[*(base.manifest.history if base else ()), made_by],
         counts={
-            "clips": len(clip_ids),
-            "poses": sum(part["poses"] for part in parts),
+            "clips": files["clips.parquet"]["rows"],
+            "poses": poses,
             "rejects": severities.count("reject"),
             "warnings": severities.count("warning"),
         },
     )
-    (out / "README.md").write_bytes(write_card(manifest, description, table, __version__))
+    (out / "README.md").write_bytes(write_card(manifest, __version__))
     (out / FILE_NAME).write_bytes(manifest.to_json())
     (out / staging.DIRECTORY).remove()
     rejects = (problem for problem in problems() if problem.severity == "reject")
     return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
+
+
+def _clip_rows(
+    out: Location, plan: Plan, records: Sequence[dict[str, Any]], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Rows of ``clips.parquet``: from the data set's tables, and from the clips that were read.
+
+    Where there is one layer and no table, the rows are as they were staged, a shard at a time.
+    """
+    staged = (staging.staged_clips(out, record["shard"]) for record in records)
+    if not plan.clips and len(plan.description.layers) == 1:
+        yield from (batch for batch in staged if batch.num_rows)
+        return
+    rows: dict[str, dict[str, Any]] = {row["clip_id"]: dict(row) for row in plan.clips}
+    for batch in staged:
+        for read in batch.to_pylist():
+            row = rows.setdefault(read["clip_id"], {})
+            row |= {name: value for name, value in read.items() if row.get(name) is None}
+    ids = sorted(rows)
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        some = [rows[clip_id] for clip_id in ids[start : start + _ROWS_AT_ONCE]]
+        yield pa.RecordBatch.from_pylist(some, schema=schema)
 
 
 def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
@@ -110,6 +165,8 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
     last = manifest.history[-1] if manifest.history else {}
     mine = plan.fingerprint()
     if any(last.get(key) != mine[key] for key in ("posedata", "options", "input")):
+        if plan.base is not None:
+            return None
         raise OutputError("a finished release of other input or options is there", path=out,
                           remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
     (out / staging.DIRECTORY).remove()  # left behind by a kill just after the manifest
@@ -124,6 +181,6 @@ def _summary(
 ) -> ConvertSummary:
     return ConvertSummary(
         out=str(out), name=manifest.name, first_rejects=rejects,
-        left_out=plan.description.left_out,
+        left_out=tuple(name for layer in plan.description.layers for name in layer.left_out),
         **{key: manifest.counts[key] for key in ("clips", "poses", "rejects", "warnings")},
     )  # fmt: skip

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from posedata.converter import Converter, Description, Problem, Sample, load_converter
+from posedata.addition import add_to_release, as_clip_of_base
+from posedata.converter import (
+    Converter,
+    Description,
+    Option,
+    Problem,
+    Sample,
+    Segment,
+    load_converter,
+)
 from posedata.engine import check_num_workers, map_shards
 from posedata.errors import InputError, UsageError
 from posedata.storage import Location, locate
 from posedata.version import __version__
 
+if TYPE_CHECKING:
+    from posedata.clip import Clip
+    from posedata.layer_table import LayerTable
+    from posedata.release import Release
+
+_LAYER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 #: Clips in a shard: for Kinect-sized clips a layer file of about 40 MB, 80 with all fields.
 SHARD_CLIPS = 1024
 
@@ -31,11 +47,18 @@ class Plan:
     description : Description
         What the release will say of the data set.
     samples : sequence of Sample
-        What will be read, sorted by clip id.
+        What will be read, sorted by layer and clip id.
     problems : sequence of Problem
         What discovery found wrong.
     options : dict
         As given by the user, those that change the content.
+    clips : sequence of mapping
+        Clip columns of the clips that a table of the data set, or the release that is added to,
+        names; sorted by clip id.
+    segments : sequence of Segment
+        Labelled stretches of those clips.
+    base : Release, optional
+        The release that gets a further layer.
     """
 
     converter: str
@@ -44,12 +67,29 @@ class Plan:
     samples: Sequence[Sample]
     problems: Sequence[Problem]
     options: dict[str, Any]
+    clips: Sequence[Mapping[str, Any]] = ()
+    segments: Sequence[Segment] = ()
+    base: Release | None = None
 
     @cached_property
-    def shards(self) -> list[Sequence[Sample]]:
-        """The samples, cut into shards."""
-        starts = range(0, len(self.samples), SHARD_CLIPS)
-        return [self.samples[start : start + SHARD_CLIPS] for start in starts]
+    def shards(self) -> list[Shard]:
+        """The samples of each layer, cut into shards."""
+        shards: list[Shard] = []
+        for layer in self.description.layers:
+            of_layer = [s for s in self.samples if s.layer in (layer.name, "")]
+            starts = range(0, len(of_layer), SHARD_CLIPS)
+            parts = [of_layer[start : start + SHARD_CLIPS] for start in starts]
+            shards += [
+                Shard(len(shards) + part, layer.name, part, samples)
+                for part, samples in enumerate(parts)
+            ]
+        return shards
+
+    @property
+    def num_clips(self) -> int:
+        """Clips that the release will have at most."""
+        named = {row["clip_id"] for row in self.clips}
+        return len(named.union(sample.clip_id for sample in self.samples))
 
     @property
     def raw_bytes(self) -> int:
@@ -60,7 +100,15 @@ class Plan:
         """What two runs must have in common to make the same release."""
         digest = hashlib.sha256()
         for sample in self.samples:
-            digest.update(f"{sample.clip_id}\0{sample.path}\0{sample.size}\n".encode())
+            key = f"{sample.clip_id}\0{sample.path}\0{sample.size}"
+            if sample.layer or sample.info:
+                key += f"\0{sample.layer}\0{dict(sample.info)!r}"
+            digest.update(f"{key}\n".encode())
+        if self.base is None:
+            for row in self.clips:
+                digest.update(repr(dict(row)).encode())
+            for segment in self.segments:
+                digest.update(repr(tuple(segment)).encode())
         for problem in self.problems:
             digest.update(repr(problem).encode())
         return {
@@ -71,6 +119,28 @@ class Plan:
             "samples": len(self.samples),
             "input": digest.hexdigest(),
         }
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Samples of one layer that become one of its files.
+
+    Attributes
+    ----------
+    index : int
+        Among all shards.
+    layer : str
+        The layer.
+    part : int
+        Among those of the layer.
+    samples : sequence of Sample
+        Sorted by clip id.
+    """
+
+    index: int
+    layer: str
+    part: int
+    samples: Sequence[Sample]
 
 
 @dataclass(frozen=True)
@@ -104,9 +174,16 @@ class ConvertSummary:
 
 
 def plan_conversion(
-    dataset: str, raw: Any, *, all_fields: bool = False, limit: int | None = None
+    dataset: str,
+    raw: Any,
+    *,
+    all_fields: bool = False,
+    limit: int | None = None,
+    options: Mapping[str, str] | None = None,
+    into: Any = None,
+    layer: str | None = None,
 ) -> Plan:
-    """Find what there is to convert, without opening a sample.
+    """Find what there is to convert, without reading any poses.
 
     Parameters
     ----------
@@ -117,7 +194,13 @@ def plan_conversion(
     all_fields : bool
         Keep also the source's fields that few people need.
     limit : int, optional
-        Convert only the first so many samples.
+        Convert only the first so many clips.
+    options : mapping, optional
+        The converter's own options, e.g. ``{"classes": "first50"}``.
+    into : str or path, optional
+        A release that gets the poses as a further layer, instead of a new release.
+    layer : str, optional
+        Another name for the layer (of a source with one layer).
 
     Returns
     -------
@@ -126,29 +209,90 @@ def plan_conversion(
     Raises
     ------
     UsageError
-        If the data set is unknown, or ``limit`` is not positive.
+        If the data set or an option is unknown, or ``limit`` is not positive.
     InputError
-        If there is no sample.
+        If there is nothing to convert.
     """
     converter = load_converter(dataset)
     if limit is not None and limit < 1:
         raise UsageError("--limit", found=limit, expected="1 or more")
+    own = choose_options(converter.name, converter.options, options or {})
+    chosen: dict[str, Any] = {"all_fields": all_fields, **own}
     place = locate(raw)
-    found = converter.discover(place)
-    if not found.samples:
+    found = converter.discover(place, chosen)
+    if not found.samples and not found.clips:
         first = (
             f"; {found.problems[0].source}: {found.problems[0].reason}" if found.problems else ""
         )
         raise InputError(f"no samples of {dataset} here{first}", path=place,
                          remedy="Give the folder with the extracted raw files.")  # fmt: skip
-    samples = found.samples if limit is None else found.samples[:limit]
-    return Plan(
+    samples = sorted(found.samples, key=lambda sample: (sample.layer, sample.clip_id))
+    rows = sorted(found.clips, key=lambda row: row["clip_id"])
+    segments = found.segments
+    if limit is not None:
+        ids = {sample.clip_id for sample in samples} | {row["clip_id"] for row in rows}
+        first_ids = set(sorted(ids)[:limit])
+        samples = [sample for sample in samples if sample.clip_id in first_ids]
+        rows = [row for row in rows if row["clip_id"] in first_ids]
+        segments = [segment for segment in segments if segment.clip_id in first_ids]
+    plan = Plan(
         converter=dataset,
         raw=place,
-        description=converter.describe(samples, all_fields),
+        description=converter.describe(samples, chosen),
         samples=samples,
         problems=found.problems,
-        options={"all_fields": all_fields, "limit": limit},
+        options={**chosen, "limit": limit},
+        clips=rows,
+        segments=segments,
+    )
+    if layer is not None:
+        plan = rename_layer(plan, layer)
+    return plan if into is None else add_to_release(plan, into)
+
+
+def choose_options(
+    name: str, options: Sequence[Option], given: Mapping[str, str]
+) -> dict[str, str]:
+    """Complete the own options of a converter or exporter, and refuse what it does not know.
+
+    Parameters
+    ----------
+    name : str
+        Of the converter or exporter.
+    options : sequence of Option
+        Its own.
+    given : mapping
+        Values by name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such option, or no such value of it.
+    """
+    known = {option.name: option for option in options}
+    for key, value in given.items():
+        if key not in known:
+            raise UsageError(f"{name} has no option --{key}",
+                             expected=", ".join(f"--{n}" for n in known) or "none")  # fmt: skip
+        if known[key].choices and value not in known[key].choices:
+            raise UsageError(f"--{key}", found=repr(value),
+                             expected=f"one of {', '.join(known[key].choices)}")  # fmt: skip
+    return {key: given.get(key, option.default) for key, option in known.items()}
+
+
+def rename_layer(plan: Plan, name: str) -> Plan:
+    """Give the only layer of a plan another name."""
+    if len(plan.description.layers) != 1:
+        names = ", ".join(layer.name for layer in plan.description.layers)
+        raise UsageError("--layer names one layer, but there are several", found=names)
+    if not _LAYER_NAME.fullmatch(name):
+        raise UsageError("--layer", found=repr(name),
+                         expected="letters, digits, and _ . - after the first")  # fmt: skip
+    (layer,) = plan.description.layers
+    description = replace(plan.description, layers=(replace(layer, name=name),))
+    samples = [replace(sample, layer=name) for sample in plan.samples]
+    return replace(
+        plan, description=description, samples=samples, options={**plan.options, "layer": name}
     )
 
 
@@ -196,15 +340,23 @@ def convert(
     place = locate(out)
     if resume and not overwrite and (done := summarise_release(place, plan)) is not None:
         return done
-    records = staging.open_staging(place, plan.fingerprint(), resume=resume, overwrite=overwrite)
+    if plan.base is None:
+        records = staging.open_staging(
+            place, plan.fingerprint(), resume=resume, overwrite=overwrite
+        )
+    else:
+        if overwrite:
+            raise UsageError("--overwrite and --into exclude each other")
+        layers = [layer.name for layer in plan.description.layers]
+        records = staging.open_addition(place, plan.fingerprint(), layers, resume=resume)
     if not (place.is_shared_between_processes and plan.raw.is_shared_between_processes):
         num_workers = 1
     tasks = [
-        ShardTask(index, plan.converter, plan.raw, place, plan.description, samples)
-        for index, samples in enumerate(plan.shards)
-        if index not in records
+        ShardTask(shard, plan.converter, plan.raw, place, plan.description, plan.base is not None)
+        for shard in plan.shards
+        if shard.index not in records
     ]
-    weights = [len(task.samples) for task in tasks]
+    weights = [len(task.shard.samples) for task in tasks]
     for record in map_shards(
         convert_shard, tasks, num_workers=num_workers, weights=weights, progress=progress
     ):
@@ -216,12 +368,12 @@ def convert(
 class ShardTask:
     """One shard of a conversion, as it is sent to a worker."""
 
-    index: int
+    shard: Shard
     converter: str
     raw: Location
     out: Location
     description: Description
-    samples: Sequence[Sample]
+    is_addition: bool
 
 
 def convert_shard(task: ShardTask) -> dict[str, Any]:
@@ -238,34 +390,37 @@ def convert_shard(task: ShardTask) -> dict[str, Any]:
     from posedata.release_writer import write_part
     from posedata.staging import finish_shard, stage_clips
 
-    table = layer_table(task.description)
+    shard = task.shard
+    table = layer_table(task.description, shard.layer)
     problems: list[Problem] = []
     info: list[dict[str, Any]] = []
 
-    def clips() -> Iterator[Any]:
+    def clips() -> Iterator[Clip]:
         for clip in _read_samples(task, problems):
             info.append({"clip_id": clip.clip_id, **clip.info})
             yield clip
 
-    path = f"data/{table.layer}/part-{task.index:05}.parquet"
+    path = f"data/{table.layer}/part-{shard.part:05}.parquet"
     part = {"path": path, **write_part(task.out / path, table, clips())}
     if part["rows"] == 0:
         (task.out / path).remove()
-    stage_clips(task.out, task.index, pa.RecordBatch.from_pylist(info, schema=table.clip_schema))
+    stage_clips(task.out, shard.index, pa.RecordBatch.from_pylist(info, schema=table.clip_schema))
     record = {
-        "shard": task.index,
+        "shard": shard.index,
         "part": part if part["rows"] else None,
         "problems": [asdict(problem) for problem in problems],
     }
-    finish_shard(task.out, task.index, record)
+    finish_shard(task.out, shard.index, record)
     return record
 
 
-def _read_samples(task: ShardTask, problems: list[Problem]) -> Iterator[Any]:
+def _read_samples(task: ShardTask, problems: list[Problem]) -> Iterator[Clip]:
     converter: Converter = load_converter(task.converter)
-    for sample in task.samples:
+    for sample in task.shard.samples:
         try:
             clip, warnings = converter.read(task.raw, sample, task.description)
+            if task.is_addition:
+                clip = as_clip_of_base(clip, sample)
         except InputError as error:
             problems.append(Problem(sample.path, "read", error.reason, error.position or ""))
         except UsageError as error:  # the converter built an impossible clip: its own mistake
@@ -276,15 +431,16 @@ def _read_samples(task: ShardTask, problems: list[Problem]) -> Iterator[Any]:
             yield clip
 
 
-def layer_table(description: Description) -> Any:
-    """Build the layer file's table that a description calls for."""
+def layer_table(description: Description, layer: str = "") -> LayerTable:
+    """Build the table of a layer file that a description calls for."""
     from posedata.layer_table import LayerTable
     from posedata.skeleton import load_skeleton
 
+    of_layer = description.layer(layer)
     return LayerTable(
-        layer=description.layer,
-        skeleton=load_skeleton(description.skeleton),
-        columns=description.columns,
+        layer=of_layer.name,
+        skeleton=load_skeleton(of_layer.skeleton),
+        columns=(*description.columns, *of_layer.columns),
         label_names=description.label_names,
-        own_columns=description.own_columns,
+        own_columns={**description.own_columns, **of_layer.own_columns},
     )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from posedata.converter import list_converters, load_converter
+from posedata.convert import choose_options
+from posedata.converter import Discovery, list_converters, load_converter
 from posedata.errors import InputError
 from posedata.manifest import FILE_NAME
 from posedata.release import Release, open_release
@@ -77,34 +78,52 @@ def release_info(release: Release) -> dict[str, Any]:
         "name": manifest.name,
         "license": manifest.license,
         "counts": dict(manifest.counts),
-        "frames": int(clips["num_frames"].to_numpy().sum()),
+        "frames": pc.sum(clips["num_frames"]).as_py() or 0,
         "distinct": distinct,
         "known_bad": sum(filter(None, clips["known_bad"].to_pylist()))
         if "known_bad" in clips.schema.names else 0,
         "layers": layers,
+        "segments": manifest.files.get("segments.parquet", {}).get("rows", 0),
         "splits": splits,
         "history": [dict(operation) for operation in manifest.history],
     }  # fmt: skip
 
 
 def raw_info(place: Any, dataset: str | None = None) -> dict[str, Any]:
-    """Describe a raw folder, from names and sizes alone."""
+    """Describe a raw folder, from names, sizes and the data set's own tables.
+
+    Where no data set is named, it is the one that finds the most samples there with the fewest
+    problems.
+    """
     location = locate(place)
     names = list_converters() if dataset is None else [dataset]
+    best: tuple[int, str, Discovery] | None = None
     for name in names:
         converter = load_converter(name)
-        found = converter.discover(location)
-        if found.samples or found.problems:
-            return {
-                "kind": "raw",
-                "path": str(location),
-                "dataset": name,
-                "samples": len(found.samples),
-                "bytes": sum(sample.size for sample in found.samples),
-                "problems": [
-                    {"source": problem.source, "reason": problem.reason}
-                    for problem in found.problems
-                ],
-                **(converter.survey(found.samples) if found.samples else {}),
-            }
-    raise InputError("neither a release nor raw data of " + ", ".join(names), path=location)
+        options = {"all_fields": False, **choose_options(name, converter.options, {})}
+        try:
+            found = converter.discover(location, options)
+        except InputError:
+            if dataset is not None:
+                raise
+            continue
+        score = max(len(found.samples), len(found.clips)) - len(found.problems)
+        if (found.samples or found.clips or found.problems) and (best is None or score > best[0]):
+            best = score, name, found
+    if best is None:
+        raise InputError("neither a release nor raw data of " + ", ".join(names), path=location)
+    _, name, found = best
+    named = {row["clip_id"] for row in found.clips}
+    return {
+        "kind": "raw",
+        "path": str(location),
+        "dataset": name,
+        "samples": len(named.union(sample.clip_id for sample in found.samples)),
+        "with_poses": len({sample.clip_id for sample in found.samples}),
+        "segments": len(found.segments),
+        "bytes": sum(sample.size for sample in found.samples),
+        "problems": [
+            {"source": problem.source, "reason": problem.reason} for problem in found.problems
+        ],
+        **(load_converter(name).survey(found.samples) if found.samples else {}),
+    }

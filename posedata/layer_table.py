@@ -16,6 +16,7 @@ import pyarrow as pa
 from posedata.clip import Clip
 from posedata.errors import ReleaseError, UsageError
 from posedata.skeleton import Skeleton
+from posedata.unrounded import Unrounded
 
 _FIXED = ("keypoints_2d", "keypoints_3d", "scores", "visibility", "boxes")
 
@@ -74,6 +75,9 @@ class LayerTable:
         """Names of the columns with a list of values, one a pose or one a person."""
         return [n for n, c in self.definitions.items() if c["per"] != "clip"]
 
+    def _per(self, name: str) -> str:
+        return str(self.definitions[name]["per"])
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of one pose in a pose column, e.g. (25, 3)."""
         sizes = self.definitions[name]["shape"]
@@ -90,9 +94,7 @@ class LayerTable:
     @property
     def clip_schema(self) -> pa.Schema:
         """The Arrow schema of the clip columns alone."""
-        features = {name: self._hugging_face_feature(name) for name in self.clip_columns}
-        metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-        return pa.schema([(n, self._arrow_type(n)) for n in self.clip_columns], metadata)
+        return clip_schema(self.columns, self.own_columns, self.label_names)
 
     def _arrow_type(self, name: str) -> pa.DataType:
         column = self.definitions[name]
@@ -105,11 +107,9 @@ class LayerTable:
 
     def _hugging_face_feature(self, name: str) -> dict[str, Any]:
         column = self.definitions[name]
-        if name == "label" and self.label_names:
-            return {"names": list(self.label_names), "_type": "ClassLabel"}
-        feature: dict[str, Any] = {"dtype": column["type"], "_type": "Value"}
         if column["per"] == "clip":
-            return feature
+            return _clip_feature(name, column, self.label_names)
+        feature: dict[str, Any] = {"dtype": column["type"], "_type": "Value"}
         for size in (*reversed(self.shape(name)), -1):
             feature = {"feature": feature, "length": size, "_type": "Sequence"}
         return feature
@@ -142,6 +142,9 @@ class LayerTable:
                 arrays.append(pa.array([clip.info.get(name) for clip in clips], kind))
             elif column["per"] == "person":
                 arrays.append(pa.array([list(clip.person_ids) for clip in clips], kind))
+            elif column["per"] == "value":
+                values = [self._unrounded(clip, name) for clip in clips]
+                arrays.append(_nested(values, (), kind))
             else:
                 values = [self._pose_array(clip, name) for clip in clips]
                 arrays.append(_nested(values, self.shape(name), kind))
@@ -154,6 +157,7 @@ class LayerTable:
                              found=f"{clip.layer} {clip.skeleton.name}",
                              expected=f"{self.layer} {self.skeleton.name}")  # fmt: skip
         present = [*clip.arrays, *clip.info, *(["person_ids"] if clip.person_ids else [])]
+        present += [f"{name}_unrounded" for name in clip.unrounded]
         homeless = [name for name in present if name not in self.definitions]
         if homeless:
             raise UsageError(f"clip {clip.clip_id} has what the layer {clip.layer} has no column "
@@ -171,6 +175,17 @@ class LayerTable:
             )  # fmt: skip
         return array
 
+    def _unrounded(self, clip: Clip, name: str) -> np.ndarray:
+        column = self.definitions[name]
+        unrounded = clip.unrounded.get(column["of"])
+        if unrounded is None or unrounded.rule != column["rule"]:
+            raise UsageError(
+                f"clip {clip.clip_id}: {name}",
+                found="nothing" if unrounded is None else f"rule {unrounded.rule}",
+                expected=f"rule {column['rule']}",
+            )  # fmt: skip
+        return unrounded.at if name.endswith("_at") else unrounded.numbers
+
     def to_clips(self, batch: pa.RecordBatch | pa.Table) -> Iterator[Clip]:
         """Turn rows into clips; pose columns that are not in ``batch`` stay None.
 
@@ -184,8 +199,21 @@ class LayerTable:
         ids = table["person_ids"].to_pylist() if "person_ids" in names else [()] * len(info)
         per_pose = [n for n in self.pose_columns if n in names and n != "person_ids"]
         poses = {n: _split(table[n], self.shape(n)) for n in per_pose}
+        rules = {
+            column["of"]: column["rule"]
+            for column in self.definitions.values()
+            if column["per"] == "value"
+        }
+        kept = {name: poses.pop(name) for name in list(poses) if self._per(name) == "value"}
         for row, values in enumerate(info):
             arrays = {n: split[row] for n, split in poses.items()}
+            unrounded = {
+                name: Unrounded(
+                    rule, kept[f"{name}_unrounded_at"][row], kept[f"{name}_unrounded"][row]
+                )
+                for name, rule in rules.items()
+                if name in arrays and f"{name}_unrounded" in kept and f"{name}_unrounded_at" in kept
+            }
             yield Clip(
                 clip_id=values.pop("clip_id"),
                 layer=self.layer,
@@ -195,8 +223,34 @@ class LayerTable:
                 **{n: arrays.pop(n) for n in _FIXED if n in arrays},
                 person_ids=tuple(ids[row]),
                 extra=arrays,
+                unrounded=unrounded,
                 info={name: value for name, value in values.items() if value is not None},
             )
+
+
+def clip_schema(
+    columns: Sequence[str],
+    own_columns: Mapping[str, Mapping[str, Any]],
+    label_names: Sequence[str],
+) -> pa.Schema:
+    """Build the schema of ``clips.parquet``: of the columns given, those with one value a clip."""
+    chosen = {
+        name: column
+        for name, column in {**standard_columns(), **own_columns}.items()
+        if column["per"] == "clip" and (name in ("clip_id", "num_frames") or name in columns)
+    }
+    features = {name: _clip_feature(name, column, label_names) for name, column in chosen.items()}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    fields = [(name, pa.type_for_alias(column["type"])) for name, column in chosen.items()]
+    return pa.schema(fields, metadata)
+
+
+def _clip_feature(
+    name: str, column: Mapping[str, Any], label_names: Sequence[str]
+) -> dict[str, Any]:
+    if name == "label" and label_names:
+        return {"names": list(label_names), "_type": "ClassLabel"}
+    return {"dtype": column["type"], "_type": "Value"}
 
 
 def flat_values(column: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:

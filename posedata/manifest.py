@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from posedata.errors import ReleaseError
-from posedata.layer_table import standard_columns
+from posedata.layer_table import LayerTable, standard_columns
 from posedata.skeleton import Skeleton
+from posedata.unrounded import RULES, unrounded_columns
 
 FILE_NAME = "posedata.json"
 FORMAT_VERSION = "1.0"
@@ -48,6 +49,12 @@ class Manifest:
         release is reproducible to the byte.
     counts : mapping
         ``clips``, ``poses``, ``rejects``, ``warnings``.
+    title, citation : str
+        For the dataset card.
+    clips : mapping
+        Of ``clips.parquet``: ``columns``, ``own_columns``, ``label_names``.
+    segment_names : sequence of str
+        Names of the classes 0, 1, ... of ``segments.parquet``.
     """
 
     name: str
@@ -58,6 +65,21 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]]
     history: list[Mapping[str, Any]]
     counts: Mapping[str, int]
+    title: str = ""
+    citation: str = ""
+    clips: Mapping[str, Any] = field(default_factory=dict)
+    segment_names: list[str] = field(default_factory=list)
+
+    def table(self, layer: str) -> LayerTable:
+        """Give the columns and the skeleton of a layer."""
+        entry = self.layers[layer]
+        return LayerTable(
+            layer=layer,
+            skeleton=self.skeletons[entry["skeleton"]],
+            columns=tuple(entry["columns"]),
+            label_names=tuple(entry["label_names"]),
+            own_columns=entry.get("own_columns", {}),
+        )
 
     def to_json(self) -> bytes:
         """Encode for the file; equal manifests give equal bytes."""
@@ -66,7 +88,11 @@ class Manifest:
             "name": self.name,
             "license": self.license,
             "source": self.source,
+            "title": self.title,
+            "citation": self.citation,
             "counts": dict(self.counts),
+            "clips": dict(self.clips),
+            "segment_names": self.segment_names,
             "layers": {name: dict(layer) for name, layer in self.layers.items()},
             "skeletons": {name: s.to_dict() for name, s in self.skeletons.items()},
             "files": {path: dict(entry) for path, entry in sorted(self.files.items())},
@@ -123,13 +149,31 @@ def read_manifest(content: bytes, path: str) -> Manifest:
         raise
     for name, layer in value["layers"].items():
         _check_layer(name, layer, skeletons, path)
+    for key in ("title", "citation"):
+        _expect(isinstance(value.get(key, ""), str), path, f"{key}: str")
+    _check_clips(value.get("clips", {}), path)
+    _expect(_are_texts(value.get("segment_names", [])), path, "segment_names: a list of names")
     for name, entry in value["files"].items():
         _check_file(name, entry, path)
     return Manifest(
         **{key: value[key] for key in ("name", "license", "source", "layers", "files", "history",
                                        "counts")},
+        **{key: value[key] for key in ("title", "citation", "clips", "segment_names")
+           if key in value},
         skeletons=skeletons,
     )  # fmt: skip
+
+
+def _check_clips(clips: Any, path: str) -> None:
+    _expect(isinstance(clips, dict), path, "clips: an object")
+    for key in ("columns", "label_names"):
+        _expect(_are_texts(clips.get(key, [])), path, f"clips.{key}: a list of names")
+    own_columns = clips.get("own_columns", {})
+    _expect(isinstance(own_columns, dict), path, "clips.own_columns: an object")
+    for column, definition in own_columns.items():
+        good = _is_definition(column, definition) and definition["per"] == "clip"
+        _expect(good and _agrees_with_standard(column, definition), path,
+                f"clips.own_columns.{column}: type, per and about")  # fmt: skip
 
 
 def _check_layer(name: str, layer: Any, skeletons: Mapping[str, Skeleton], path: str) -> None:
@@ -147,18 +191,27 @@ def _check_layer(name: str, layer: Any, skeletons: Mapping[str, Skeleton], path:
     own_columns = layer.get("own_columns", {})
     _expect(isinstance(own_columns, dict), path, f"layers.{name}.own_columns: an object")
     for column, definition in own_columns.items():
+        of = definition.get("of") if isinstance(definition, dict) else None
+        _expect(of is None or of in layer["columns"], path,
+                f"layers.{name}.own_columns.{column}: of a column of the layer")  # fmt: skip
         _expect(
-            _is_definition(definition) and _agrees_with_standard(column, definition),
+            _is_definition(column, definition) and _agrees_with_standard(column, definition),
             path, f"layers.{name}.own_columns.{column}: type, per, shape and about",
         )  # fmt: skip
 
 
-def _is_definition(value: Any) -> bool:
+def _is_definition(column: str, value: Any) -> bool:
     """Whether this defines a column as ``schemas/columns.json`` does."""
     if not isinstance(value, dict) or not isinstance(value.get("about"), str):
         return False
     if value.get("per") == "clip":
         return value.get("type") in (*_NUMBER_TYPES, "string")
+    if value.get("per") == "value":
+        array, rule = value.get("of"), value.get("rule")
+        if array not in ("keypoints_2d", "keypoints_3d") or rule not in RULES:
+            return False
+        expected = unrounded_columns(array, rule).get(column, {})
+        return all(value.get(k) == expected.get(k) for k in ("type", "per", "shape"))
     shape = value.get("shape")
     return (
         value.get("per") == "pose"

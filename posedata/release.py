@@ -74,16 +74,10 @@ class Release:
         if layer is None or layer not in self.manifest.layers:
             raise UsageError(
                 "which layer?" if layer is None else f"no layer {layer!r} in this release",
-                path=self.place, expected=f"one of {', '.join(self.layers)}",
+                path=self.place,
+                expected=f"one of {', '.join(self.layers)}" if self.layers else "no layer at all",
             )  # fmt: skip
-        entry = self.manifest.layers[layer]
-        return LayerTable(
-            layer=layer,
-            skeleton=self.manifest.skeletons[entry["skeleton"]],
-            columns=tuple(entry["columns"]),
-            label_names=tuple(entry["label_names"]),
-            own_columns=entry.get("own_columns", {}),
-        )
+        return self.manifest.table(layer)
 
     def clip(self, clip_id: str, layer: str | None = None) -> Clip:
         """Read one clip: the footer of one file and one of its row groups.
@@ -237,6 +231,18 @@ class Release:
                              expected=", ".join(known) or None)  # fmt: skip
         return rows["clip_id"].to_pylist()
 
+    def segments(self) -> pa.Table:
+        """Read ``segments.parquet``: clip_id, start_s, end_s, label, label_name, flag.
+
+        Raises
+        ------
+        UsageError
+            If the release has none: its clips are trimmed.
+        """
+        if "segments.parquet" not in self.manifest.files:
+            raise UsageError("the release has no segments", path=self.place)
+        return read_small_table(self.place / "segments.parquet")
+
     def rejects(self) -> pa.Table:
         """Read ``rejects.parquet``: source, stage, reason, position, severity."""
         return read_small_table(self.place / "rejects.parquet")
@@ -329,6 +335,10 @@ def open_release(place: Any) -> Release:
                                remedy="Run the command that began it with --resume.")  # fmt: skip
         raise ReleaseError("not a release: it has no posedata.json", path=place,
                            remedy="Make one with posedata convert.")  # fmt: skip
+    if staging.is_closing(place):
+        raise ReleaseError("a layer is being added to the release", path=place,
+                           remedy="Wait for its end, or run the command that began it with "
+                           "--resume.")  # fmt: skip
     try:
         content = path.read_bytes(MOST_BYTES)
     except InputError as error:

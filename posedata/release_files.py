@@ -22,6 +22,8 @@ SMALL_TABLES = {
     "splits.parquet": dict.fromkeys(("protocol", "split", "clip_id"), pa.string()),
     "rejects.parquet": dict.fromkeys(("source", "stage", "reason", "position"), pa.string()),
 }
+_SEGMENTS = {"clip_id": pa.string(), "start_s": pa.float64(), "end_s": pa.float64(),
+             "label": pa.int64(), "label_name": pa.string()}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -45,7 +47,7 @@ def reading(place: Location) -> Iterator[None]:
 
 
 def read_small_table(place: Location) -> pa.Table:
-    """Read one of `SMALL_TABLES`.
+    """Read one of `SMALL_TABLES`, or ``segments.parquet``.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def read_small_table(place: Location) -> pa.Table:
         table = pq.ParquetFile(file).read()
         table.validate(full=True)
         found = {field.name: field.type for field in table.schema}
-    expected = SMALL_TABLES[place.path.rsplit("/", 1)[-1]]
+    expected = SMALL_TABLES.get(place.path.rsplit("/", 1)[-1], _SEGMENTS)
     lacking = [f"{name} ({kind})" for name, kind in expected.items() if found.get(name) != kind]
     if lacking:
         raise ReleaseError(f"lacks the columns {', '.join(lacking)}", path=place)

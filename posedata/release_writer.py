@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posedata.clip import Clip
-from posedata.converter import Problem
+from posedata.converter import Problem, Segment
 from posedata.layer_table import LayerTable
 from posedata.storage import Location
 
@@ -21,6 +22,10 @@ _MOST_BYTES = 8 << 20
 _LARGEST_ROW_GROUP = 4096
 
 _SPLITS = pa.schema([("protocol", pa.string()), ("split", pa.string()), ("clip_id", pa.string())])
+_SEGMENTS = pa.schema([
+    ("clip_id", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64()),
+    ("label", pa.int64()), ("label_name", pa.string()), ("flag", pa.string()),
+])  # fmt: skip
 _REJECTS = pa.schema([(name, pa.string()) for name in ("source", "stage", "reason", "position",
                                                        "severity")])  # fmt: skip
 
@@ -67,6 +72,24 @@ def write_splits(place: Location, splits: Iterable[tuple[str, str, str]]) -> dic
         for chunk in _chunks(splits, 1 << 16)
     )
     return write_table(place, batches, _SPLITS)
+
+
+def write_segments(
+    place: Location, segments: Iterable[Segment], names: Sequence[str]
+) -> dict[str, Any]:
+    """Write ``segments.parquet``, sorted by clip, start, end and label; return its entry."""
+    features = {
+        field.name: {"names": list(names), "_type": "ClassLabel"}
+        if field.name == "label"
+        else {"dtype": str(field.type).replace("double", "float64"), "_type": "Value"}
+        for field in _SEGMENTS
+    }
+    schema = _SEGMENTS.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    batches = (
+        pa.record_batch([pa.array(c) for c in zip(*chunk, strict=True)], schema=schema)
+        for chunk in _chunks(sorted(segments), 1 << 16)
+    )
+    return write_table(place, batches, schema)
 
 
 def write_rejects(place: Location, problems: Iterable[Problem]) -> dict[str, Any]:
@@ -121,6 +144,7 @@ def _row_groups(clips: Iterable[Clip]) -> Iterator[list[Clip]]:
     size = 0
     for clip in clips:
         clip_bytes = sum(array.nbytes for array in clip.arrays.values())
+        clip_bytes += sum(12 * len(kept.at) for kept in clip.unrounded.values())
         if group and size + clip_bytes > _MOST_BYTES:
             yield group
             group, size = [], 0

@@ -8,32 +8,12 @@ What follows neither way is kept beside it, number by number.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from posedata.compiled import kernel, part_of_kernel
+from posedata.unrounded import Unrounded
 
 _POWERS_OF_TEN = 10.0 ** np.arange(23)  # each exact in float64
-
-
-class Unrounded(NamedTuple):
-    """What it takes to get a source's float64 numbers back from float32.
-
-    Attributes
-    ----------
-    rule : str
-        How most follow from the float32: ``decimal``, the decimal of at most 7 digits that reads
-        as it; or ``float32``, the same number.
-    at : int32, shape (K,)
-        Flat indices of the exceptions, ascending.
-    numbers : float64, shape (K,)
-        The source's numbers there.
-    """
-
-    rule: str
-    at: np.ndarray
-    numbers: np.ndarray
 
 
 def find_unrounded(values: np.ndarray, source: np.ndarray, rule: str) -> Unrounded:
@@ -62,21 +42,6 @@ def widen(values: np.ndarray, unrounded: Unrounded) -> np.ndarray:
         source = values.astype(np.float64)
     source.reshape(-1)[unrounded.at] = unrounded.numbers
     return source
-
-
-def unrounded_columns(name: str, rule: str) -> dict[str, dict[str, Any]]:
-    """Define the two columns in which a layer keeps `Unrounded` of a pose array."""
-    about = f"numbers of {name} in the source that do not follow from the float32 by {rule!r}"
-    return {
-        f"{name}_unrounded_at": {
-            "type": "int32", "per": "value", "shape": [], "of": name, "rule": rule,
-            "about": f"Flat indices of the {about}: see posedata.source_numbers.",
-        },
-        f"{name}_unrounded": {
-            "type": "float64", "per": "value", "shape": [], "of": name, "rule": rule,
-            "about": f"The {about}.",
-        },
-    }  # fmt: skip
 
 
 @kernel

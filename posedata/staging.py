@@ -7,6 +7,7 @@ release without a manifest is unfinished, whatever else is there.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,10 @@ from posedata.storage import Location
 DIRECTORY = ".unfinished"
 _PLAN = "plan.json"
 _REPLACING = "replacing"
+_BEFORE = "before"
+_CLOSING = "closing"
+# What adding a layer changes.
+_CHANGED = ("rejects.parquet", "clips.parquet", MANIFEST)
 _MOST_BYTES = 1 << 30
 # All that a release consists of: nothing else in its directory is ever removed.
 _CONTENT = (
@@ -76,6 +81,11 @@ def open_staging(
     if not (out / DIRECTORY / _PLAN).exists():
         _begin(out, plan)
         return {}
+    _expect_same_plan(out, plan)
+    return _done(out)
+
+
+def _expect_same_plan(out: Location, plan: dict[str, Any]) -> None:
     begun = json.loads((out / DIRECTORY / _PLAN).read_bytes(_MOST_BYTES))
     different = [key for key in plan if begun.get(key) != plan[key]]
     if different:
@@ -84,7 +94,68 @@ def open_staging(
             found=_short(begun, different), expected=_short(plan, different),
             remedy="Run the command that began it, or give --overwrite.",
         )  # fmt: skip
-    return _done(out)
+
+
+def open_addition(
+    out: Location, plan: dict[str, Any], layers: Sequence[str], *, resume: bool
+) -> dict[int, dict[str, Any]]:
+    """Prepare a finished release for further layers, or find out what is done of them.
+
+    What the addition will change is kept aside first, so that closing it can be repeated.
+
+    Parameters
+    ----------
+    out : Location
+        The release.
+    plan : dict
+        All that the content of the layers depends on.
+    layers : sequence of str
+        Names of the new layers.
+    resume : bool
+        Whether an interrupted addition may be completed.
+
+    Returns
+    -------
+    dict of int to dict
+        The records of the shards that are done.
+
+    Raises
+    ------
+    OutputError
+        If a layer is there already, or another addition is unfinished.
+    """
+    staging = out / DIRECTORY
+    if (staging / _PLAN).exists() and before_addition(out) is not None:
+        if not resume:
+            raise OutputError("an unfinished addition to the release is there", path=out,
+                              remedy="Give --resume to complete it.")  # fmt: skip
+        _expect_same_plan(out, plan)
+        return _done(out)
+    for layer in layers:
+        if (out / "data" / layer).exists():
+            raise OutputError(f"the release has a layer {layer} already", path=out,
+                              remedy="Give the new one another name with --layer.")  # fmt: skip
+    staging.remove()
+    for name in _CHANGED:
+        (staging / _BEFORE / name).write_bytes((out / name).read_bytes(_MOST_BYTES))
+    _begin(out, plan)
+    return {}
+
+
+def before_addition(out: Location) -> Location | None:
+    """Give the place where an unfinished addition keeps the release's former tables."""
+    before = out / DIRECTORY / _BEFORE
+    return before if (before / MANIFEST).exists() else None
+
+
+def begin_closing(out: Location) -> None:
+    """Note that the tables of a release are being replaced: readers refuse it from now on."""
+    (out / DIRECTORY / _CLOSING).write_bytes(b"")
+
+
+def is_closing(out: Location) -> bool:
+    """Whether the tables of a release are being replaced, or a run was interrupted at that."""
+    return (out / DIRECTORY / _CLOSING).exists()
 
 
 def is_unfinished(out: Location) -> bool:

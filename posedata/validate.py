@@ -77,6 +77,9 @@ def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
     if len(tables) < len(SMALL_TABLES):
         return
     clips = tables["clips.parquet"]
+    # each layer has a source of its own
+    several = len(release.layers) > 1 and "source" in clips.column_names
+    known = clips.drop_columns("source") if several else clips
     ids = set(clips["clip_id"].to_pylist())
     if len(ids) != clips.num_rows:
         yield Finding("clips.parquet", "a clip_id is there twice")
@@ -85,6 +88,9 @@ def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
                       f"{release.manifest.counts['clips']}")  # fmt: skip
     for reason in _check_splits(tables["splits.parquet"], ids):
         yield Finding("splits.parquet", reason)
+    if "segments.parquet" in files and "segments.parquet" not in damaged:
+        for reason in _check_segments(release, ids):
+            yield Finding("segments.parquet", reason)
     for layer in release.layers:
         table = release.table(layer)
         parts = [files[name] for name in release.part_names(layer)]
@@ -93,7 +99,7 @@ def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
             yield Finding(f"data/{layer}", "clips are not sorted by clip_id over its files")
         for name in release.part_names(layer):
             if name not in damaged:
-                for reason in _check_part(release.place / name, files[name], table, clips):
+                for reason in _check_part(release.place / name, files[name], table, known):
                     yield Finding(name, reason)
 
 
@@ -138,6 +144,21 @@ def _check_splits(splits: pa.Table, ids: set[str]) -> Iterator[str]:
             f"{row['clip_id']} is in several splits of {row['protocol']}, or twice in one "
             f"({twice.num_rows} in all)"
         )
+
+
+def _check_segments(release: Release, ids: set[str]) -> Iterator[str]:
+    try:
+        segments = release.segments()
+    except ReleaseError as error:
+        yield _reason(error)
+        return
+    if unknown := set(segments["clip_id"].to_pylist()) - ids:
+        yield f"unknown clip {min(unknown, key=str)!r} ({len(unknown)} in all)"
+    labels = segments["label"]
+    last = len(release.manifest.segment_names) - 1
+    outside = pc.sum(pc.or_(pc.less(labels, 0), pc.greater(labels, last))).as_py()
+    if outside or labels.null_count:
+        yield f"{outside or labels.null_count} labels outside 0 to {last}"
 
 
 def _check_part(
@@ -211,6 +232,9 @@ def _check_poses(rows: pa.Table, table: LayerTable) -> Iterator[str]:
             yield f"{name} has another number of poses than frames"
             return
         values[name] = flat_values(rows[name], table.shape(name))
+    for name, column in table.definitions.items():
+        if column["per"] == "value" and name.endswith("_at"):
+            yield from _check_unrounded(rows, table, name, lengths)
     frames, persons = values["frames"].astype(np.int64), values["persons"].astype(np.int64)
     order = persons << 32 | frames
     unsorted = np.zeros(len(clip), bool)
@@ -249,6 +273,24 @@ def _check_poses(rows: pa.Table, table: LayerTable) -> Iterator[str]:
             wrong |= np.logical_and.reduce(absent) & (values["visibility"] > 0)
         if wrong.any():
             yield name_of(_any_pose(wrong)) + "visibility above 2, or above 0 where missing"
+
+
+def _check_unrounded(
+    rows: pa.Table, table: LayerTable, name: str, lengths: np.ndarray
+) -> Iterator[str]:
+    """Indices of exceptions ascend, stay within the clip's array, and have a number each."""
+    counts = pc.list_value_length(rows[name]).to_numpy()
+    numbers = name.removesuffix("_at")
+    if not np.array_equal(pc.list_value_length(rows[numbers]).to_numpy(), counts):
+        yield f"{name} and {numbers} differ in length"
+        return
+    at = flat_values(rows[name], ()).astype(np.int64)
+    clip = np.repeat(np.arange(len(counts)), counts)
+    size = lengths * int(np.prod(table.shape(table.definitions[name]["of"])))
+    wrong = (at < 0) | (at >= size[clip])
+    wrong[1:] |= (np.diff(at) <= 0) & (np.diff(clip) == 0)
+    if wrong.any():
+        yield f"{rows['clip_id'][int(clip[np.flatnonzero(wrong)[0]])]}: {name} is out of order"
 
 
 def _any_pose(wrong: np.ndarray) -> np.ndarray:

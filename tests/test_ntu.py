@@ -23,7 +23,8 @@ from posedata.validate import validate
 NAME = "S001C002P007R001A023"
 OTHER = "S018C001P041R002A061"
 BAD = "S001C002P005R002A008"  # in the official list of missing skeletons
-ALWAYS = ("keypoints_3d", "keypoints_2d", "visibility")
+FEW, ALL = {"all_fields": False}, {"all_fields": True}
+ALWAYS = ("slots", "keypoints_3d", "keypoints_2d", "visibility")
 BODY_COLUMNS = (
     "clipped_edges", "hand_left_confidence", "hand_left_state", "hand_right_confidence",
     "hand_right_state", "restricted", "lean_x", "lean_y", "body_tracking_state",
@@ -39,7 +40,7 @@ def touch(folder, *paths):
 
 def found_in(folder):
     """The samples' paths, and the problems' reasons by path."""
-    found = ntu.discover(locate(folder))
+    found = ntu.discover(locate(folder), FEW)
     return [s.path for s in found.samples], {p.source: p.reason for p in found.problems}
 
 
@@ -47,8 +48,8 @@ def clip_of(tmp_path, content, name=NAME, all_fields=True):
     """Read a file the way a conversion does."""
     (tmp_path / f"{name}.skeleton").write_bytes(content)
     raw = locate(tmp_path)
-    (sample,) = ntu.discover(raw).samples
-    return ntu.read(raw, sample, ntu.describe([sample], all_fields))
+    (sample,) = ntu.discover(raw, FEW).samples
+    return ntu.read(raw, sample, ntu.describe([sample], {"all_fields": all_fields}))
 
 
 def synthetic(quirks=(), num_frames=15, newline="\r\n", action="wave"):
@@ -76,7 +77,7 @@ LINE_OF_JOINT_0 = 33  # in frame 1 of such a file, counted from 1
 def test_files_are_found_in_folders_and_subfolders_sorted_by_sample(tmp_path):
     touch(tmp_path, f"z/deep/{NAME}.skeleton", f"{OTHER}.skeleton", "z/notes.txt", "z/skeleton")
     assert found_in(tmp_path) == ([f"z/deep/{NAME}.skeleton", f"{OTHER}.skeleton"], {})
-    (first, second) = ntu.discover(locate(tmp_path)).samples
+    (first, second) = ntu.discover(locate(tmp_path), FEW).samples
     assert first == Sample(NAME, f"z/deep/{NAME}.skeleton", len(b"not a skeleton"))
     assert second.clip_id == OTHER
 
@@ -106,7 +107,7 @@ def test_other_names_are_reported_with_what_a_name_looks_like(tmp_path, stem):
 
 def test_names_up_to_the_last_one_are_taken(tmp_path):
     touch(tmp_path, "S032C003P106R002A120.skeleton", "S001C001P001R001A001.skeleton")
-    assert len(ntu.discover(locate(tmp_path)).samples) == 2
+    assert len(ntu.discover(locate(tmp_path), FEW).samples) == 2
 
 
 def test_of_two_copies_of_a_sample_the_first_path_is_taken_and_the_other_reported(tmp_path):
@@ -195,9 +196,9 @@ def test_one_file_is_a_data_set_of_one_sample(tmp_path, suffix):
     content, truth = synthetic()
     (tmp_path / f"{NAME}{suffix}").write_bytes(content)
     raw = locate(tmp_path / f"{NAME}{suffix}")
-    found = ntu.discover(raw)
+    found = ntu.discover(raw, FEW)
     assert found.samples == [Sample(NAME, f"{NAME}{suffix}", len(content))]
-    clip, _ = ntu.read(raw, found.samples[0], ntu.describe(found.samples, False))
+    clip, _ = ntu.read(raw, found.samples[0], ntu.describe(found.samples, FEW))
     assert clip.num_frames == truth.num_frames
     assert clip.info["source"] == f"{NAME}{suffix}"
 
@@ -211,7 +212,7 @@ def test_one_file_of_another_kind_is_no_data_set(tmp_path):
 
 def test_a_missing_folder_is_an_error_and_an_empty_one_is_empty(tmp_path):
     with pytest.raises(InputError) as caught:
-        ntu.discover(locate(tmp_path / "absent"))
+        ntu.discover(locate(tmp_path / "absent"), FEW)
     assert str(caught.value) == f"{tmp_path / 'absent'}: no such file or folder"
     assert found_in(tmp_path) == ([], {})
 
@@ -222,10 +223,10 @@ def test_other_file_systems_are_searched_and_read_in_the_same_way():
     try:
         (raw / f"deep/{NAME}.skeleton").write_bytes(content)
         (raw / "deep/readme.skeleton").write_bytes(content)
-        found = ntu.discover(raw)
+        found = ntu.discover(raw, FEW)
         assert found.samples == [Sample(NAME, f"deep/{NAME}.skeleton", len(content))]
         assert [p.source for p in found.problems] == ["deep/readme.skeleton"]
-        clip, _ = ntu.read(raw, found.samples[0], ntu.describe(found.samples, False))
+        clip, _ = ntu.read(raw, found.samples[0], ntu.describe(found.samples, FEW))
         assert clip.num_frames == truth.num_frames
     finally:
         raw.remove()
@@ -240,7 +241,7 @@ def test_discovery_opens_no_file(tmp_path, monkeypatch):
 
     for module, name in ((builtins, "open"), (io, "open"), (io, "FileIO"), (os, "open")):
         monkeypatch.setattr(module, name, refuse)
-    found = ntu.discover(raw)
+    found = ntu.discover(raw, FEW)
     assert len(found.samples) == 2 and len(found.problems) == 1
 
 
@@ -277,12 +278,12 @@ def official(tmp_path):
 @pytest.mark.slow
 def test_the_official_data_sets_by_name(official):
     for benchmark, folder, files in ((60, "nturgb+d_skeletons", 56_880), (120, ".", 114_480)):
-        found = ntu.discover(locate(official / folder))
+        found = ntu.discover(locate(official / folder), FEW)
         assert found.problems == []
         names = [sample.clip_id for sample in found.samples]
         assert len(names) == len(set(names)) == files
         assert names == sorted(names)
-        assert ntu.describe(found.samples, False).name == f"ntu{benchmark}"
+        assert ntu.describe(found.samples, FEW).name == f"ntu{benchmark}"
         numbers = OFFICIAL[benchmark]
         assert ntu_samples.survey(found.samples) == {
             "benchmark": benchmark,
@@ -319,7 +320,7 @@ def test_every_sample_is_in_one_split_of_each_protocol_by_its_rule():
 
 def test_a_part_of_the_data_set_is_compared_with_all_of_it(tmp_path):
     touch(tmp_path, f"{NAME}.skeleton", f"{BAD}.skeleton", "S001C001P009R001A001.skeleton")
-    survey = ntu_samples.survey(ntu.discover(locate(tmp_path)).samples)
+    survey = ntu_samples.survey(ntu.discover(locate(tmp_path), FEW).samples)
     assert survey["official_samples"] - survey["absent"] == 2
     assert survey["not_official"] == 1  # performer 9 was not in setup 1
     assert (survey["known_bad"], survey["usable"]) == (1, 2)
@@ -328,10 +329,10 @@ def test_a_part_of_the_data_set_is_compared_with_all_of_it(tmp_path):
 
 def test_one_sample_of_120_makes_it_120():
     sixty = [Sample(NAME, "", 0)]
-    assert ntu.describe(sixty, False).name == "ntu60"
-    assert len(ntu.describe(sixty, False).label_names) == 60
+    assert ntu.describe(sixty, FEW).name == "ntu60"
+    assert len(ntu.describe(sixty, FEW).label_names) == 60
     for name in (OTHER, "S018C001P001R001A001", "S001C001P001R001A061"):
-        description = ntu.describe([*sixty, Sample(name, "", 0)], False)
+        description = ntu.describe([*sixty, Sample(name, "", 0)], FEW)
         assert description.name == "ntu120" and len(description.label_names) == 120
 
 
@@ -383,7 +384,7 @@ def test_types_are_those_of_the_format(tmp_path):
     clip, _ = clip_of(tmp_path, synthetic()[0])
     assert {name: str(array.dtype) for name, array in clip.arrays.items()} == {
         "keypoints_3d": "float32", "keypoints_2d": "float32", "visibility": "uint8",
-        "keypoints_depth": "float32", "orientations": "float32", "tracking_states": "uint8",
+        "slots": "int32", "keypoints_depth": "float32", "orientations": "float32", "tracking_states": "uint8",
         **{name: "float32" if "lean" in name else "int32" for name in BODY_COLUMNS},
     }  # fmt: skip
     assert all(array.flags.c_contiguous for array in clip.arrays.values())
@@ -438,12 +439,12 @@ def test_fields_without_a_column_of_the_format_are_kept_with_all_fields(tmp_path
     clip, _ = clip_of(tmp_path, synthetic()[0], all_fields=False)
     assert sorted(clip.arrays) == sorted(ALWAYS)
     sample = Sample(NAME, "", 0)
-    few, all_of_them = (set(ntu.describe([sample], choice).columns) for choice in (False, True))
+    few, all_of_them = (set(ntu.describe([sample], choice).layer().columns) for choice in (FEW, ALL))
     assert all_of_them - few == {
         *BODY_COLUMNS, "tracking_states", "keypoints_depth", "orientations"
     }  # fmt: skip
-    assert set(ntu.describe([sample], False).left_out) == all_of_them - few
-    assert ntu.describe([sample], True).left_out == ()
+    assert set(ntu.describe([sample], FEW).layer().left_out) == all_of_them - few
+    assert ntu.describe([sample], ALL).layer().left_out == ()
 
 
 def test_persons_are_numbered_as_they_appear_whatever_their_ids_and_order(tmp_path):
@@ -494,7 +495,7 @@ def test_a_joint_without_colour_pixels_only_is_still_there(tmp_path):
 
 def test_joints_of_zeros_are_kept_as_the_file_has_them(tmp_path):
     clip, problems = clip_of(tmp_path, one_body(edits={(3, field): "0" for field in range(12)}))
-    for name in ALWAYS:
+    for name in ("keypoints_3d", "keypoints_2d", "visibility"):
         assert np.all(clip.arrays[name][1, 3] == 0), name
     assert problems == []
 
@@ -586,7 +587,7 @@ def test_the_same_body_twice_in_a_frame_is_refused(tmp_path):
 def test_files_that_cannot_be_read_are_input_errors(tmp_path, monkeypatch):
     raw = locate(tmp_path)
     sample = Sample(NAME, f"{NAME}.skeleton", 0)
-    description = ntu.describe([sample], False)
+    description = ntu.describe([sample], FEW)
     with pytest.raises(InputError, match="cannot be read: found No such file"):
         ntu.read(raw, sample, description)
     touch(tmp_path, sample.path)
@@ -608,7 +609,7 @@ def test_line_endings_make_no_difference(tmp_path):
 @pytest.mark.real
 def test_line_endings_make_no_difference_to_a_real_file(shared):
     sample = Sample("S001C001P001R001A001", "S001C001P001R001A001.skeleton", 0)
-    description = ntu.describe([sample], all_fields=True)
+    description = ntu.describe([sample], ALL)
     folders = (shared / "data/ntu/skeletons", shared / "data/ntu/skeletons_lf")
     one, other = (ntu.read(locate(folder), sample, description)[0] for folder in folders)
     assert one.equals(other)
@@ -649,7 +650,7 @@ def test_building_a_clip_twice_gives_the_same(tmp_path):
     content = one_body(edits={(2, 0): "NaN", (2, 1): "0.25"})
     file = parse_skeleton(content, NAME)
     sample = Sample(NAME, "", len(content))
-    description = ntu.describe([sample], all_fields=True)
+    description = ntu.describe([sample], ALL)
     first, second = (ntu.build_clip(file, sample, description) for _ in range(2))
     assert first[1] == second[1] != []
     assert first[0].equals(second[0])

@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ from posedata.converters.ntu_file import SkeletonFile, parse_skeleton
 from posedata.errors import InputError
 from posedata.synthetic import QUIRKS, format_skeleton, skeleton_sample
 from posedata.synthetic_broken import broken_files
+from posedata.unrounded import Unrounded
 
 NAME = "S001C002P007R001A023"
 PATH = f"S001/{NAME}.skeleton"
 BLOCK = 28  # lines of a frame with one body: body count, header, joint count, 25 joints
 BODY_COUNT, HEADER, JOINT_COUNT, FIRST_JOINT = 2, 3, 4, 5  # lines of the first frame
+FEW, ALL = {"all_fields": False}, {"all_fields": True}
 
 
 def make_file(num_frames, newline="\n", quirks=(), seed=0):
@@ -90,11 +93,10 @@ def plain_number(token):
     if microsoft in ("qnan", "snan", "ind") or with_payload == "" or (
         with_payload and with_payload.isalnum()
     ):  # fmt: skip
-        return np.float32(np.nan)
+        return float("nan")
     if "_" in text:
         raise ValueError(text)
-    with np.errstate(over="ignore"):
-        return np.float32(float(text))
+    return float(text)
 
 
 def plain_parse(content):
@@ -142,8 +144,11 @@ def plain_parse(content):
             lines = [header.line, *(record.line for record, _ in joints)]
             bodies.append((frame, int(header.words[0]), numbers, [j for _, j in joints], lines))
     frames, ids, headers, joints, lines = zip(*bodies, strict=True) if bodies else ((),) * 5
-    fields = np.array(joints, np.float32).reshape(-1, 25, 12)
-    headers = np.array(headers, np.float32).reshape(-1, 9)
+    wide = np.array(joints, np.float64).reshape(-1, 25, 12)
+    with np.errstate(over="ignore"):
+        fields = wide.astype(np.float32)
+    with np.errstate(over="ignore"):
+        headers = np.array(headers, np.float64).astype(np.float32).reshape(-1, 9)
     return SkeletonFile(
         num_frames=num_frames,
         frames=np.array(frames, np.int32),
@@ -155,9 +160,26 @@ def plain_parse(content):
         orientations=fields[..., 7:11],
         states=fields[..., 11:12],
         lines=np.array(lines, np.int32).reshape(-1, 26),
+        unrounded=plain_unrounded(wide[..., 0:3], fields[..., 0:3]),
         all_finite=bool(np.isfinite(fields).all() and np.isfinite(headers).all()),
         trailing=records[position].line if position < len(records) else None,
     )
+
+
+def plain_unrounded(wide, narrow):
+    """Which numbers of the text do not follow from the float32 as the nearest 7-digit decimal."""
+    found = []
+    for index, (number, kept) in enumerate(
+        zip(wide.ravel().tolist(), narrow.ravel(), strict=True)
+    ):
+        again = float(f"{float(kept):.7g}")
+        with np.errstate(over="ignore"):
+            in_range = 1e-15 < abs(kept) < 1e7
+            again = again if in_range and np.float32(again) == kept else float(kept)
+        if again != number and not (np.isnan(again) and np.isnan(number)):
+            found.append((index, number))
+    at, numbers = zip(*found, strict=True) if found else ((), ())
+    return Unrounded("decimal", np.array(at, np.int32), np.array(numbers, np.float64))
 
 
 def assert_read_as_plainly(content):
@@ -177,7 +199,13 @@ def assert_read_as_plainly(content):
 
 
 def assert_same(file, expected):
-    for mine, theirs in zip(astuple(file), astuple(expected), strict=True):
+    def parts(read):
+        values = [getattr(read, each.name) for each in fields_of(read)]
+        return [*values, *read.unrounded]
+
+    for mine, theirs in zip(parts(file), parts(expected), strict=True):
+        if isinstance(theirs, Unrounded):
+            continue
         if isinstance(theirs, np.ndarray):
             assert mine.dtype == theirs.dtype
             np.testing.assert_array_equal(mine, theirs)
@@ -360,7 +388,7 @@ def test_broken_files_are_refused_with_the_line_or_lose_nothing(name, newline):
 
     def read():
         parsed = parse_skeleton(file.content, PATH)
-        return parsed, ntu.build_clip(parsed, sample, ntu.describe([sample], all_fields=True))
+        return parsed, ntu.build_clip(parsed, sample, ntu.describe([sample], ALL))
 
     if file.accepted:
         parsed, (clip, problems) = read()
@@ -537,7 +565,7 @@ def read_or_refuse(content):
     sample = Sample(NAME, PATH, len(content))
     try:
         file = parse_skeleton(content, PATH)
-        clip, _ = ntu.build_clip(file, sample, ntu.describe([sample], all_fields=True))
+        clip, _ = ntu.build_clip(file, sample, ntu.describe([sample], ALL))
     except InputError:
         return False
     for name in ("keypoints_3d", "keypoints_2d", "keypoints_depth", "orientations"):

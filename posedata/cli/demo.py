@@ -44,7 +44,7 @@ def demo(
     make_ntu(raw, samples)
     typer.echo(f"\n$ posedata convert ntu {raw} --to parquet -o {release}")
     try:
-        convert_command.convert("ntu", str(raw), out=str(release))
+        convert_command.make_release("ntu", str(raw), str(release))
     except typer.Exit as done:
         if done.exit_code:
             raise

@@ -54,6 +54,8 @@ def _show_release(about: dict[str, Any]) -> None:
             ("  pose columns", ", ".join(entry["pose_columns"])),
             *([("  left out", ", ".join(entry["left_out"]))] if entry["left_out"] else []),
         ]  # fmt: skip
+    if about["segments"]:
+        rows.append(("segments", f"{about['segments']:,}"))
     rows += [(f"split {name}", _sizes(sizes)) for name, sizes in about["splits"].items()]
     _show_rows(rows)
 
@@ -61,6 +63,10 @@ def _show_release(about: dict[str, Any]) -> None:
 def _show_raw(about: dict[str, Any]) -> None:
     typer.echo(f"raw files of {about['dataset']} in {about['path']}")
     rows = [("samples", f"{about['samples']:,}, {human_bytes(about['bytes'])}")]
+    if about["with_poses"] != about["samples"]:
+        rows.append(("with poses", f"{about['with_poses']:,}"))
+    if about["segments"]:
+        rows.append(("segments", f"{about['segments']:,}"))
     for name in ("benchmark", "official_samples", "absent", "not_official", "known_bad", "usable"):
         if name in about:
             rows.append((name.replace("_", " "), f"{about[name]:,}"))

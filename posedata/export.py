@@ -1,0 +1,436 @@
+"""Release to another format: prepare each clip, in shards; then write the files, and a report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from posedata.convert import choose_options
+from posedata.engine import check_num_workers, map_shards
+from posedata.errors import InputError, OutputError, UsageError
+from posedata.export_staging import open_export_staging, staged_items, write_items
+from posedata.exporter import Exporter, Item, Target, load_exporter
+from posedata.release import Release, open_release
+from posedata.storage import Location, locate
+from posedata.version import __version__
+
+if TYPE_CHECKING:
+    from posedata.clip import Clip
+    from posedata.profile import Change
+    from posedata.skeleton import Skeleton
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """What an export will do: all that its files depend on.
+
+    Attributes
+    ----------
+    release : Release
+        What is exported.
+    exporter : Exporter
+        The format.
+    target : Target
+        What the exporter gets to know.
+    clip_ids : frozenset of str, optional
+        Only these clips; all by default.
+    drop_misfits : bool
+        Whether clips that the format cannot hold are left out, instead of refusing the export.
+    """
+
+    release: Release
+    exporter: Exporter
+    target: Target
+    clip_ids: frozenset[str] | None
+    drop_misfits: bool
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What two runs must have in common to make the same files."""
+        target = self.target
+        ids = "" if self.clip_ids is None else "\n".join(sorted(self.clip_ids))
+        return {
+            "posedata": __version__,
+            "format": self.exporter.name,
+            "release": hashlib.sha256(self.release.manifest.to_json()).hexdigest(),
+            "layer": target.layer,
+            "skeleton": target.skeleton,
+            "profile": target.profile.name if target.profile else None,
+            "options": dict(target.options),
+            "clips": hashlib.sha256(ids.encode()).hexdigest() if ids else "all",
+            "misfits": "drop" if self.drop_misfits else "refuse",
+        }
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What an export did; also what stands in the report beside it.
+
+    Attributes
+    ----------
+    out : str
+        The file or folder.
+    report : str
+        The JSON file that says what was dropped or changed.
+    format, layer, skeleton : str
+        What was written.
+    profile : str or None
+        Which published preprocessing was repeated.
+    clips : int
+        How many are in it.
+    changes : list of dict
+        ``step``, ``what``, ``amount`` and in how many ``clips``.
+    misfits : dict of str to str
+        Clips that are left out because the format cannot hold them: why.
+    joints : list of dict
+        Where each joint comes from, if the joint set was changed.
+    """
+
+    out: str
+    report: str
+    format: str
+    layer: str
+    skeleton: str
+    profile: str | None
+    clips: int
+    changes: list[dict[str, Any]]
+    misfits: dict[str, str]
+    joints: list[dict[str, Any]]
+
+
+def plan_export(
+    release: Any,
+    to: str,
+    *,
+    layer: str | None = None,
+    profile: str | None = None,
+    skeleton: str | None = None,
+    options: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    drop_misfits: bool = False,
+) -> ExportPlan:
+    """Find out what an export means.
+
+    Parameters
+    ----------
+    release : Release, str or path
+        What to export.
+    to : str
+        Name of an exporter, e.g. ``pyskl``.
+    layer : str, optional
+        By default the only layer.
+    profile : str, optional
+        Published preprocessing of that format; by default poses stay as they are.
+    skeleton : str, optional
+        Joint set to export; by default the layer's.
+    options : mapping, optional
+        The exporter's own options.
+    limit : int, optional
+        Only the first so many clips.
+    drop_misfits : bool
+        Leave out clips that the format cannot hold, instead of refusing the export.
+
+    Returns
+    -------
+    ExportPlan
+
+    Raises
+    ------
+    UsageError
+        If the format, the layer, the profile, or an option is unknown, or the profile is of
+        another joint set.
+    """
+    opened = release if isinstance(release, Release) else open_release(release)
+    exporter = load_exporter(to)
+    table = opened.table(layer)
+    if limit is not None and limit < 1:
+        raise UsageError("--limit", found=limit, expected="1 or more")
+    if profile is not None and profile not in exporter.profiles:
+        raise UsageError(f"--to {to} has no profile of this name", found=repr(profile),
+                         expected=", ".join(exporter.profiles) or "none")  # fmt: skip
+    chosen = exporter.profiles[profile] if profile is not None else None
+    wanted = skeleton or table.skeleton.name
+    if chosen is not None and wanted != chosen.skeleton:
+        raise UsageError(f"the profile {profile} reads another joint set", found=wanted,
+                         expected=chosen.skeleton)  # fmt: skip
+    splits: dict[str, dict[str, list[str]]] = {}
+    for row in opened.splits().to_pylist():
+        splits.setdefault(row["protocol"], {}).setdefault(row["split"], []).append(row["clip_id"])
+    ids = None
+    if limit is not None:
+        ids = frozenset(sorted(opened.clips()["clip_id"].to_pylist())[:limit])
+    return ExportPlan(
+        release=opened,
+        exporter=exporter,
+        target=Target(
+            manifest=opened.manifest, layer=table.layer, skeleton=wanted, profile=chosen,
+            options=choose_options(exporter.name, exporter.options, options or {}), splits=splits,
+        ),
+        clip_ids=ids,
+        drop_misfits=drop_misfits,
+    )  # fmt: skip
+
+
+def export(
+    plan: ExportPlan,
+    out: Any,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    num_workers: int | None = None,
+    progress: bool = False,
+) -> ExportSummary:
+    """Write a release in another format.
+
+    Parameters
+    ----------
+    plan : ExportPlan
+        From `plan_export`.
+    out : str or path
+        The file or folder.
+    resume, overwrite : bool
+        Complete, or replace, what is there already. Without either it is never touched.
+    num_workers : int, optional
+        Processes; by default the cores that this process may use.
+    progress : bool
+        Whether to draw a progress bar on stderr.
+
+    Returns
+    -------
+    ExportSummary
+
+    Raises
+    ------
+    InputError
+        If the format cannot hold some of the clips, and misfits are not to be dropped: then
+        nothing is written.
+    OutputError
+        If the output is taken or cannot be written.
+    """
+    if num_workers is not None:
+        check_num_workers(num_workers)
+    place = locate(out)
+    report = _report_place(place, plan.exporter)
+    staging = Location(place.fs, place.path.rstrip("/") + ".unfinished")
+    done = open_export_staging(
+        place, report, staging, plan.fingerprint(), resume=resume, overwrite=overwrite
+    )
+    names = plan.release.part_names(plan.target.layer)
+    each = replace(plan, target=replace(plan.target, splits={}))  # large, and of no use there
+    tasks = [
+        PartTask(index, name, each, staging) for index, name in enumerate(names)
+        if index not in done
+    ]  # fmt: skip
+    if not (place.is_shared_between_processes and plan.release.place.is_shared_between_processes):
+        num_workers = 1
+    weights = [plan.release.manifest.files[task.name]["rows"] for task in tasks]
+    for record in map_shards(
+        prepare_part, tasks, num_workers=num_workers, weights=weights, progress=progress
+    ):
+        done[record["part"]] = record
+    records = [done[index] for index in sorted(done)]
+    misfits = _misfits(plan, records)
+    if misfits and not plan.drop_misfits:
+        staging.remove()
+        raise _refusal(plan, misfits)
+    clips = sum(record["items"] for record in records)
+    if not clips:
+        staging.remove()
+        raise InputError("nothing to export", path=plan.release.place,
+                         found="; ".join(sorted(set(misfits.values()))[:3]) or "no clips",
+                         )  # fmt: skip
+
+    def items() -> Iterator[Item]:
+        for record in records:
+            yield from staged_items(staging, record["part"])
+
+    for _ in plan.exporter.write(plan.target, items, place):
+        pass
+    summary = ExportSummary(
+        out=str(place),
+        report=str(report),
+        format=plan.exporter.name,
+        layer=plan.target.layer,
+        skeleton=plan.target.skeleton,
+        profile=plan.target.profile.name if plan.target.profile else None,
+        clips=clips,
+        changes=_add_up(records),
+        misfits=misfits,
+        joints=_joints(plan),
+    )
+    report.write_bytes(_report(plan, summary))
+    staging.remove()
+    return summary
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """One layer file to be prepared, as it is sent to a worker."""
+
+    part: int
+    name: str
+    plan: ExportPlan
+    staging: Location
+
+
+def prepare_part(task: PartTask) -> dict[str, Any]:
+    """Prepare the clips of one layer file and keep them until the format is written.
+
+    Returns
+    -------
+    dict
+        ``part``, ``clip_ids`` (all that were there), ``items``, ``changes`` (step, what, amount,
+        clips) and ``misfits``.
+    """
+    plan = task.plan
+    amounts: Counter[tuple[str, str]] = Counter()
+    clips: Counter[tuple[str, str]] = Counter()
+    misfits: dict[str, str] = {}
+    seen: list[str] = []
+
+    def items() -> Iterator[Item]:
+        for clip in _clips(plan, task.name):
+            if plan.clip_ids is not None and clip.clip_id not in plan.clip_ids:
+                continue
+            seen.append(clip.clip_id)
+            changes: list[Change] = []
+            try:
+                item, further = plan.exporter.prepare(clip, plan.target)
+                changes += further
+            except InputError as error:
+                misfits[clip.clip_id] = error.reason
+                continue
+            for change in changes:
+                amounts[change.step, change.what] += change.amount
+            for key in {(change.step, change.what) for change in changes}:
+                clips[key] += 1
+            if item is not None:
+                yield item
+
+    count = write_items(task.staging, task.part, items())
+    record = {
+        "part": task.part,
+        "clip_ids": seen,
+        "items": count,
+        "changes": [[*key, amounts[key], clips[key]] for key in amounts],
+        "misfits": misfits,
+    }
+    (task.staging / f"done-{task.part:05}.json").write_bytes(json.dumps(record).encode())
+    return record
+
+
+def remap_clip(clip: Clip, skeleton: Skeleton) -> Clip:
+    """Give a clip the joints of another skeleton; see `posedata.remap`.
+
+    Own columns with values for each joint are left out.
+    """
+    from posedata.remap import remap
+
+    changed: dict[str, Any] = {}
+    for name in ("keypoints_2d", "keypoints_3d"):
+        if clip.arrays.get(name) is not None:
+            mapped = remap(
+                clip.arrays[name], clip.skeleton, skeleton, clip.scores, clip.visibility
+            )
+            changed |= {name: mapped.keypoints, "scores": mapped.scores,
+                        "visibility": mapped.visibility}  # fmt: skip
+    joints = clip.skeleton.num_joints
+    extra = {n: a for n, a in clip.extra.items() if a.ndim < 2 or a.shape[1] != joints}
+    return replace(clip, skeleton=skeleton, extra=extra, unrounded={}, **changed)
+
+
+def _clips(plan: ExportPlan, name: str) -> Iterator[Clip]:
+    from posedata.release_files import read_part
+    from posedata.skeleton import load_skeleton
+
+    table = plan.release.table(plan.target.layer)
+    other = plan.target.skeleton != table.skeleton.name
+    skeleton = load_skeleton(plan.target.skeleton) if other else table.skeleton
+    for batch in read_part(plan.release.place / name, table, list(table.definitions), None):
+        for clip in table.to_clips(batch):
+            yield remap_clip(clip, skeleton) if other else clip
+
+
+def _misfits(plan: ExportPlan, records: list[dict[str, Any]]) -> dict[str, str]:
+    misfits: dict[str, str] = {}
+    seen = set()
+    for record in records:
+        misfits |= record["misfits"]
+        seen.update(record["clip_ids"])
+    ids = plan.clip_ids
+    if ids is None:
+        ids = frozenset(plan.release.clips()["clip_id"].to_pylist())
+    misfits |= dict.fromkeys(ids - seen, f"no poses in the layer {plan.target.layer}")
+    return dict(sorted(misfits.items()))
+
+
+def _refusal(plan: ExportPlan, misfits: Mapping[str, str]) -> InputError:
+    reasons = Counter(misfits.values())
+    examples = {reason: clip_id for clip_id, reason in reversed(list(misfits.items()))}
+    found = "; ".join(
+        f"{reason} ({count:,} clips, e.g. {examples[reason]})"
+        for reason, count in reasons.most_common(3)
+    )
+    return InputError(
+        f"{plan.exporter.name} cannot hold {len(misfits):,} of the clips", path=plan.release.place,
+        found=found, remedy="Give --misfits drop to leave them out (the report names them)"
+        + (", or an option of the format that says how." if plan.exporter.options else "."),
+    )  # fmt: skip
+
+
+def _add_up(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    totals: dict[tuple[str, str], list[int]] = {}
+    for record in records:
+        for step, what, amount, clips in record["changes"]:
+            total = totals.setdefault((step, what), [0, 0])
+            total[0] += amount
+            total[1] += clips
+    return [
+        {"step": step, "what": what, "amount": amount, "clips": clips}
+        for (step, what), (amount, clips) in totals.items()
+    ]
+
+
+def _joints(plan: ExportPlan) -> list[dict[str, Any]]:
+    from posedata.remap import remap_ledger
+
+    source = plan.release.table(plan.target.layer).skeleton
+    if source.name == plan.target.skeleton:
+        return []
+    return [asdict(origin) for origin in remap_ledger(source, plan.target.skeleton)]
+
+
+def _report(plan: ExportPlan, summary: ExportSummary) -> bytes:
+    content = {
+        "format": summary.format,
+        "made_by": {"operation": "export", **plan.fingerprint()},
+        "name": plan.release.name,
+        "license": plan.release.manifest.license,
+        "layer": summary.layer,
+        "skeleton": summary.skeleton,
+        "profile": summary.profile,
+        "steps": [
+            {"step": step.name, "about": step.about, **step.parameters}
+            for step in (plan.target.profile.steps if plan.target.profile else ())
+        ],
+        "clips": summary.clips,
+        "changes": summary.changes,
+        "misfits": summary.misfits,
+        "joints": summary.joints,
+    }
+    return (json.dumps(content, indent=1, ensure_ascii=False, default=list) + "\n").encode()
+
+
+def _report_place(out: Location, exporter: Exporter) -> Location:
+    if not exporter.suffix:
+        return out / "export.json"
+    path = out.path.removesuffix(exporter.suffix)
+    if path == out.path:
+        raise OutputError(f"--to {exporter.name} writes one file", path=out,
+                          expected=f"a name that ends in {exporter.suffix}")  # fmt: skip
+    return Location(out.fs, f"{path}.export.json")

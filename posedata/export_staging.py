@@ -1,0 +1,98 @@
+"""The unfinished state of an export: prepared clips, until the format's files are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from posedata.errors import OutputError
+from posedata.exporter import Item
+from posedata.storage import Location
+
+_MOST_BYTES = 1 << 30
+
+
+def open_export_staging(
+    out: Location, report: Location, staging: Location, plan: dict[str, Any], *,
+    resume: bool, overwrite: bool,
+) -> dict[int, dict[str, Any]]:  # fmt: skip
+    """Prepare the place of an export, or find out what an interrupted run has left there.
+
+    Parameters
+    ----------
+    out, report, staging : Location
+        The file or folder to write, its report, and the directory for what is unfinished.
+    plan : dict
+        All that the files depend on.
+    resume, overwrite : bool
+        Whether what is there may be completed, or replaced.
+
+    Returns
+    -------
+    dict of int to dict
+        The records of the parts that are done.
+
+    Raises
+    ------
+    OutputError
+        If the output is taken, or the beginning of another export is there.
+    """
+    begun = (staging / "plan.json").exists()
+    if begun and not overwrite:
+        if not resume:
+            raise OutputError("an unfinished export is there", path=out,
+                              remedy="Give --resume to complete it, or --overwrite.")  # fmt: skip
+        if json.loads((staging / "plan.json").read_bytes(_MOST_BYTES)) != plan:
+            raise OutputError("the unfinished export was begun with other options or from another "
+                              "release", path=out,
+                              remedy="Give --overwrite to begin again.")  # fmt: skip
+        return _done(staging)
+    if out.exists() and not out.is_empty():
+        if not overwrite:
+            raise OutputError("the output exists already", path=out,
+                              remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
+        if not report.exists():
+            raise OutputError("not an export of posedata, so it is not overwritten", path=out,
+                              remedy="Remove it yourself, or give another -o.")  # fmt: skip
+        out.remove()
+        report.remove()
+    staging.remove()
+    (staging / "plan.json").write_bytes(json.dumps(plan).encode())
+    return {}
+
+
+def write_items(staging: Location, part: int, items: Iterable[Item]) -> int:
+    """Keep the prepared clips of one part; return their number."""
+    count = 0
+    with (staging / f"items-{part:05}.bin").create() as file:
+        for item in items:
+            head = {"clip_id": item.clip_id, "facts": item.facts, "arrays": list(item.arrays)}
+            line = json.dumps(head, ensure_ascii=False).encode()
+            file.write(len(line).to_bytes(8, "little") + line)
+            for array in item.arrays.values():
+                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+            count += 1
+    return count
+
+
+def staged_items(staging: Location, part: int) -> Iterator[Item]:
+    """Give back what `write_items` kept, one clip at a time."""
+    with (staging / f"items-{part:05}.bin").open() as file:
+        while size := file.read(8):
+            head = json.loads(file.read(int.from_bytes(size, "little")))
+            arrays = {
+                name: np.lib.format.read_array(file, allow_pickle=False) for name in head["arrays"]
+            }
+            yield Item(head["clip_id"], head["facts"], arrays)
+
+
+def _done(staging: Location) -> dict[int, dict[str, Any]]:
+    records = {}
+    for path in sorted(staging.fs.ls(staging.path, False)):
+        if path.rsplit("/", 1)[-1].startswith("done-"):
+            record = json.loads(Location(staging.fs, path).read_bytes(_MOST_BYTES))
+            records[record["part"]] = record
+    return records

@@ -1,0 +1,125 @@
+"""What a training repo's format gives to posedata: how clips become its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from posedata.clip import Clip
+from posedata.converter import Option
+from posedata.errors import UsageError
+from posedata.manifest import Manifest
+from posedata.profile import Change, Profile
+from posedata.storage import Location
+
+#: The entry point group in which exporters register: one line in ``pyproject.toml``.
+ENTRY_POINTS = "posedata.exporters"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is exported, and how.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        Of the release.
+    layer : str
+        Which layer of it.
+    skeleton : str
+        Joint set of the clips that the exporter gets: the layer's, or the one asked for.
+    profile : Profile, optional
+        Published preprocessing to repeat.
+    options : mapping
+        The exporter's own options, completed by their defaults.
+    splits : mapping
+        Protocol to split to clip ids, in the order of the release.
+    """
+
+    manifest: Manifest
+    layer: str
+    skeleton: str
+    profile: Profile | None
+    options: Mapping[str, str]
+    splits: Mapping[str, Mapping[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip, made ready for a format.
+
+    Attributes
+    ----------
+    clip_id : str
+        Its key in the release.
+    facts : mapping
+        What the format says of it beside the arrays, ready for JSON: label, number of frames, ...
+    arrays : mapping of str to array
+        Its numbers.
+    """
+
+    clip_id: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A format that ``posedata convert parquet RELEASE --to NAME`` writes.
+
+    Attributes
+    ----------
+    name : str
+        The name on the command line.
+    about : str
+        What reads it, in a line.
+    suffix : str
+        Of the file that is written, e.g. ``.pkl``; empty, if it is a folder.
+    prepare : callable
+        ``(clip, target) -> (Item or None, sequence of Change)``. A pure function; None where the
+        clip is left out, which a Change must say; raises InputError for what the format cannot
+        hold.
+    write : callable
+        ``(target, items, out: Location) -> iterable of str``: writes the files from the items and
+        returns their names. ``items()`` iterates over all items in the order of the release, as
+        often as it is called; they are read from disk, one at a time.
+    profiles : mapping of str to Profile
+        What ``--profile`` may name.
+    options : tuple of Option
+        Its own options.
+    """
+
+    name: str
+    about: str
+    suffix: str
+    prepare: Callable[[Clip, Target], tuple[Item | None, Iterable[Change]]]
+    write: Callable[[Target, Callable[[], Iterator[Item]], Location], Iterable[str]]
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    options: tuple[Option, ...] = ()
+
+
+def list_exporters() -> list[str]:
+    """Names of all installed exporters, those of other packages included."""
+    from importlib.metadata import entry_points
+
+    return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
+
+
+def load_exporter(name: str) -> Exporter:
+    """Load an exporter by its name.
+
+    Raises
+    ------
+    UsageError
+        If no installed package registers that name.
+    """
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        exporter: Exporter = entry.load()
+        return exporter
+    raise UsageError("unknown format", found=repr(name),
+                     expected=f"one of {', '.join(list_exporters())}")  # fmt: skip
