@@ -114,6 +114,14 @@ def _note_unread(unread, num_unread, spans, bad, row, first_column, line):
     return unread, num_unread
 
 
+@part_of_kernel
+def _twice_the_room(rounded, numbers):
+    return (
+        np.concatenate((rounded, np.empty_like(rounded))),
+        np.concatenate((numbers, np.empty_like(numbers))),
+    )
+
+
 @kernel
 def scan_skeleton(text, size):
     """Read the whole file: a status with its place, then the arrays."""
@@ -218,8 +226,7 @@ def scan_skeleton(text, size):
                     for k in range(3):
                         if decimal(positions[row, joint, k]) != values[k]:
                             if num_rounded == rounded.size:
-                                rounded = np.concatenate((rounded, np.empty_like(rounded)))
-                                numbers = np.concatenate((numbers, np.empty_like(numbers)))
+                                rounded, numbers = _twice_the_room(rounded, numbers)
                             rounded[num_rounded] = (row * NUM_JOINTS + joint) * 3 + k
                             numbers[num_rounded] = values[k]
                             num_rounded += 1

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from posedata.clip import JOINT_ARRAYS, Clip
 from posedata.converter import Problem, Sample
 from posedata.errors import InputError
 from posedata.storage import locate
 
 if TYPE_CHECKING:
-    from posedata.clip import Clip
     from posedata.convert import Plan
     from posedata.release import Release
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 _OF_THE_VIDEO = ("num_frames", "width", "height", "fps")
 
 
-def add_to_release(plan: Plan, into: Any) -> Plan:
+def add_to_release(plan: Plan, into: Any, *, keep_sides: bool = False) -> Plan:
     """Turn the plan of a release into that of further layers of a release that is there.
 
     Poses are joined by clip id. Clips that the release does not have become problems.
@@ -29,6 +32,8 @@ def add_to_release(plan: Plan, into: Any) -> Plan:
         Of the poses alone.
     into : str or path
         The release.
+    keep_sides : bool
+        Leave left and right as they are in mirrored clips, too; see `as_clip_of_base`.
 
     Raises
     ------
@@ -46,9 +51,8 @@ def add_to_release(plan: Plan, into: Any) -> Plan:
     samples: list[Sample] = []
     problems = list(plan.problems)
     for sample in plan.samples:
-        row = known.get(sample.clip_id)
-        if row is not None:
-            samples.append(replace(sample, info=row))
+        if sample.clip_id in known:
+            samples.append(sample)
         else:
             problems.append(Problem(
                 sample.path, "discover",
@@ -73,26 +77,35 @@ def add_to_release(plan: Plan, into: Any) -> Plan:
     )
     return replace(
         plan, description=description, samples=samples, problems=problems, clips=rows,
-        segments=(), base=base,
+        segments=(), base=base, options={**plan.options, "keep_sides": keep_sides},
     )  # fmt: skip
 
 
-def as_clip_of_base(clip: Clip, sample: Sample) -> Clip:
+def as_clip_of_base(
+    clip: Clip, sample: Sample, of_base: Mapping[str, Any], *, keep_sides: bool = False
+) -> Clip:
     """Give poses the clip columns of the release that they are added to.
+
+    Where the release says that a clip's video is mirrored, left and right are exchanged: an
+    estimator names sides as the video shows them, the release as they are.
 
     Parameters
     ----------
     clip : Clip
         As its converter has read it.
     sample : Sample
-        Whose ``info`` is the clip's row in the release.
+        Where it comes from.
+    of_base : mapping
+        The clip's row in the release.
+    keep_sides : bool
+        Leave left and right as they are.
 
     Raises
     ------
     InputError
         If the poses cannot be of that clip: a frame beyond its end, or another picture size.
     """
-    row = {name: value for name, value in sample.info.items() if name != "clip_id"}
+    row = {name: value for name, value in of_base.items() if name != "clip_id"}
     frames = row.get("num_frames")
     if frames is not None and len(clip.frames) and clip.frames.max() >= frames:
         raise InputError(
@@ -110,7 +123,37 @@ def as_clip_of_base(clip: Clip, sample: Sample) -> Clip:
     row.setdefault("num_frames", clip.num_frames)
     if "source" in row:
         row["source"] = sample.path
+    if row.get("mirrored") and not keep_sides:
+        clip = swap_sides(clip)
     return replace(clip, info={name: value for name, value in row.items() if value is not None})
+
+
+def swap_sides(clip: Clip) -> Clip:
+    """Exchange the person's left and right: the names, not the coordinates."""
+    joints = clip.skeleton.num_joints
+    order = np.arange(joints)
+    for left, right in clip.skeleton.swap:
+        order[[left, right]] = right, left
+
+    def swapped(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(array[:, order])
+
+    arrays: dict[str, Any] = {
+        name: swapped(clip.arrays[name]) for name in JOINT_ARRAYS if name in clip.arrays
+    }
+    extra = {
+        name: swapped(array) if array.ndim > 1 and array.shape[1] == joints else array
+        for name, array in clip.extra.items()
+    }
+    unrounded = {}
+    for name, kept in clip.unrounded.items():
+        pose, joint, axis = np.unravel_index(kept.at, arrays[name].shape)
+        at = np.ravel_multi_index((pose, order[joint], axis), arrays[name].shape)
+        ascending = np.argsort(at, kind="stable")
+        unrounded[name] = kept._replace(
+            at=at[ascending].astype(np.int32), numbers=kept.numbers[ascending]
+        )
+    return replace(clip, extra=extra, unrounded=unrounded, **arrays)
 
 
 def _open(place: Any) -> Release:

@@ -16,6 +16,7 @@ from posedata.converter import Problem, load_converter
 from posedata.errors import OutputError
 from posedata.layer_table import clip_schema
 from posedata.manifest import FILE_NAME, MOST_BYTES, Manifest, read_manifest
+from posedata.release_files import read_small_table
 from posedata.release_writer import (
     write_rejects,
     write_segments,
@@ -46,7 +47,12 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     ConvertSummary
     """
     description, base = plan.description, plan.base
-    if base is not None:
+    former: list[Problem] = []
+    before = staging.before_addition(out)
+    if base is not None and before is not None:
+        former = [
+            Problem(**row) for row in read_small_table(before / "rejects.parquet").to_pylist()
+        ]
         staging.begin_closing(out)
     made_by = {"operation": "convert", "posedata": __version__, "converter": plan.converter,
                "options": plan.options, "input": plan.fingerprint()["input"]}  # fmt: skip
@@ -60,8 +66,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
         yield from _clip_rows(out, plan, records, schema)
 
     def problems() -> Iterator[Problem]:
-        if base is not None:
-            yield from (Problem(**row) for row in base.rejects().to_pylist())
+        yield from former
         yield from plan.problems
         for record in records:
             yield from (Problem(**problem) for problem in record["problems"])
@@ -119,7 +124,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     )
     (out / "README.md").write_bytes(write_card(manifest, __version__))
     (out / FILE_NAME).write_bytes(manifest.to_json())
-    (out / staging.DIRECTORY).remove()
+    staging.clear_staging(out)
     rejects = (problem for problem in problems() if problem.severity == "reject")
     return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
 
@@ -169,7 +174,7 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
             return None
         raise OutputError("a finished release of other input or options is there", path=out,
                           remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
-    (out / staging.DIRECTORY).remove()  # left behind by a kill just after the manifest
+    staging.clear_staging(out)  # left behind by a kill just after the manifest
     with (out / "rejects.parquet").open() as file:
         rows = pq.ParquetFile(file).read().slice(0, 1 << 16).to_pylist()
     rejects = (Problem(**row) for row in rows if row["severity"] == "reject")

@@ -182,6 +182,7 @@ def plan_conversion(
     options: Mapping[str, str] | None = None,
     into: Any = None,
     layer: str | None = None,
+    keep_sides: bool = False,
 ) -> Plan:
     """Find what there is to convert, without reading any poses.
 
@@ -201,6 +202,8 @@ def plan_conversion(
         A release that gets the poses as a further layer, instead of a new release.
     layer : str, optional
         Another name for the layer (of a source with one layer).
+    keep_sides : bool
+        With ``into``: leave left and right of poses on mirrored videos as the estimator has them.
 
     Returns
     -------
@@ -247,7 +250,9 @@ def plan_conversion(
     )
     if layer is not None:
         plan = rename_layer(plan, layer)
-    return plan if into is None else add_to_release(plan, into)
+    if into is None:
+        return plan
+    return add_to_release(plan, into, keep_sides=keep_sides)
 
 
 def choose_options(
@@ -351,8 +356,23 @@ def convert(
         records = staging.open_addition(place, plan.fingerprint(), layers, resume=resume)
     if not (place.is_shared_between_processes and plan.raw.is_shared_between_processes):
         num_workers = 1
+    known = {row["clip_id"]: row for row in plan.clips} if plan.base is not None else None
+
+    def rows_of_base(shard: Shard) -> Mapping[str, Mapping[str, Any]] | None:
+        if known is None:
+            return None
+        return {sample.clip_id: known[sample.clip_id] for sample in shard.samples}
+
     tasks = [
-        ShardTask(shard, plan.converter, plan.raw, place, plan.description, plan.base is not None)
+        ShardTask(
+            shard,
+            plan.converter,
+            plan.raw,
+            place,
+            plan.description,
+            rows_of_base(shard),
+            keep_sides=plan.options.get("keep_sides", False),
+        )
         for shard in plan.shards
         if shard.index not in records
     ]
@@ -373,7 +393,8 @@ class ShardTask:
     raw: Location
     out: Location
     description: Description
-    is_addition: bool
+    rows_of_base: Mapping[str, Mapping[str, Any]] | None
+    keep_sides: bool = False
 
 
 def convert_shard(task: ShardTask) -> dict[str, Any]:
@@ -419,8 +440,10 @@ def _read_samples(task: ShardTask, problems: list[Problem]) -> Iterator[Clip]:
     for sample in task.shard.samples:
         try:
             clip, warnings = converter.read(task.raw, sample, task.description)
-            if task.is_addition:
-                clip = as_clip_of_base(clip, sample)
+            if task.rows_of_base is not None:
+                clip = as_clip_of_base(
+                    clip, sample, task.rows_of_base[sample.clip_id], keep_sides=task.keep_sides
+                )
         except InputError as error:
             problems.append(Problem(sample.path, "read", error.reason, error.position or ""))
         except UsageError as error:  # the converter built an impossible clip: its own mistake

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from posedata.convert import choose_options
 from posedata.engine import check_num_workers, map_shards
 from posedata.errors import InputError, OutputError, UsageError
-from posedata.export_staging import open_export_staging, staged_items, write_items
+from posedata.export_staging import StagedItems, open_export_staging, write_items
 from posedata.exporter import Exporter, Item, Target, load_exporter
 from posedata.release import Release, open_release
 from posedata.storage import Location, locate
@@ -245,12 +245,10 @@ def export(
                          found="; ".join(sorted(set(misfits.values()))[:3]) or "no clips",
                          )  # fmt: skip
 
-    def items() -> Iterator[Item]:
-        for record in records:
-            yield from staged_items(staging, record["part"])
-
-    for _ in plan.exporter.write(plan.target, items, place):
-        pass
+    with StagedItems(staging, sorted(done)) as items:
+        at_the_end = list(plan.exporter.write(plan.target, items, place))
+    for change in at_the_end:
+        records[-1]["changes"].append([change.step, change.what, change.amount, change.amount])
     summary = ExportSummary(
         out=str(place),
         report=str(report),
@@ -334,9 +332,7 @@ def remap_clip(clip: Clip, skeleton: Skeleton) -> Clip:
     changed: dict[str, Any] = {}
     for name in ("keypoints_2d", "keypoints_3d"):
         if clip.arrays.get(name) is not None:
-            mapped = remap(
-                clip.arrays[name], clip.skeleton, skeleton, clip.scores, clip.visibility
-            )
+            mapped = remap(clip.arrays[name], clip.skeleton, skeleton, clip.scores, clip.visibility)
             changed |= {name: mapped.keypoints, "scores": mapped.scores,
                         "visibility": mapped.visibility}  # fmt: skip
     joints = clip.skeleton.num_joints

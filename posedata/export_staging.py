@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any
 
 import numpy as np
 
@@ -66,27 +66,71 @@ def open_export_staging(
 
 def write_items(staging: Location, part: int, items: Iterable[Item]) -> int:
     """Keep the prepared clips of one part; return their number."""
-    count = 0
+    heads = []
     with (staging / f"items-{part:05}.bin").create() as file:
         for item in items:
-            head = {"clip_id": item.clip_id, "facts": item.facts, "arrays": list(item.arrays)}
-            line = json.dumps(head, ensure_ascii=False).encode()
-            file.write(len(line).to_bytes(8, "little") + line)
+            start = file.tell()
             for array in item.arrays.values():
                 np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-            count += 1
-    return count
+            heads.append({"clip_id": item.clip_id, "facts": item.facts, "start": start,
+                          "arrays": list(item.arrays)})  # fmt: skip
+    content = "".join(json.dumps(head, ensure_ascii=False) + "\n" for head in heads)
+    (staging / f"items-{part:05}.jsonl").write_bytes(content.encode())
+    return len(heads)
 
 
-def staged_items(staging: Location, part: int) -> Iterator[Item]:
-    """Give back what `write_items` kept, one clip at a time."""
-    with (staging / f"items-{part:05}.bin").open() as file:
-        while size := file.read(8):
-            head = json.loads(file.read(int.from_bytes(size, "little")))
-            arrays = {
-                name: np.lib.format.read_array(file, allow_pickle=False) for name in head["arrays"]
-            }
-            yield Item(head["clip_id"], head["facts"], arrays)
+class StagedItems:
+    """The prepared clips of an export: their facts in memory, their arrays on disk.
+
+    Parameters
+    ----------
+    staging : Location
+        Where `write_items` has put them.
+    parts : sequence of int
+        In order.
+    """
+
+    def __init__(self, staging: Location, parts: Sequence[int]) -> None:
+        self._staging = staging
+        self._files: dict[int, IO[bytes]] = {}
+        self._heads: dict[str, tuple[int, dict[str, Any]]] = {}
+        for part in parts:
+            text = (staging / f"items-{part:05}.jsonl").read_bytes(_MOST_BYTES).decode()
+            for line in text.splitlines():
+                head = json.loads(line)
+                self._heads[head["clip_id"]] = part, head
+
+    def __enter__(self) -> StagedItems:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[clip_id] for clip_id in self._heads)
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._heads
+
+    @property
+    def facts(self) -> dict[str, Mapping[str, Any]]:
+        """The facts of each clip, by its id, in the order of the release."""
+        return {clip_id: head["facts"] for clip_id, (_, head) in self._heads.items()}
+
+    def __getitem__(self, clip_id: str) -> Item:
+        part, head = self._heads[clip_id]
+        if part not in self._files:
+            self._files[part] = (self._staging / f"items-{part:05}.bin").open()
+        file = self._files[part]
+        file.seek(head["start"])
+        arrays = {
+            name: np.lib.format.read_array(file, allow_pickle=False) for name in head["arrays"]
+        }
+        return Item(clip_id, head["facts"], arrays)
 
 
 def _done(staging: Location) -> dict[int, dict[str, Any]]:

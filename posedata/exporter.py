@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from posedata.errors import UsageError
 from posedata.manifest import Manifest
 from posedata.profile import Change, Profile
 from posedata.storage import Location
+
+if TYPE_CHECKING:
+    from posedata.export_staging import StagedItems
 
 #: The entry point group in which exporters register: one line in ``pyproject.toml``.
 ENTRY_POINTS = "posedata.exporters"
@@ -83,9 +86,9 @@ class Exporter:
         clip is left out, which a Change must say; raises InputError for what the format cannot
         hold.
     write : callable
-        ``(target, items, out: Location) -> iterable of str``: writes the files from the items and
-        returns their names. ``items()`` iterates over all items in the order of the release, as
-        often as it is called; they are read from disk, one at a time.
+        ``(target, items, out: Location) -> iterable of Change``: writes the files from the items,
+        and says what of them is in none. ``items`` iterates over all in the order of the release,
+        and gives one by its clip id: each is read from disk when it is asked for.
     profiles : mapping of str to Profile
         What ``--profile`` may name.
     options : tuple of Option
@@ -96,7 +99,7 @@ class Exporter:
     about: str
     suffix: str
     prepare: Callable[[Clip, Target], tuple[Item | None, Iterable[Change]]]
-    write: Callable[[Target, Callable[[], Iterator[Item]], Location], Iterable[str]]
+    write: Callable[[Target, StagedItems, Location], Iterable[Change]]
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
 

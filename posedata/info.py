@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow.compute as pc
 
 from posedata.convert import choose_options
-from posedata.converter import Discovery, list_converters, load_converter
-from posedata.errors import InputError
+from posedata.converter import Converter, Discovery, list_converters, load_converter
+from posedata.errors import InputError, PosedataError
 from posedata.manifest import FILE_NAME
 from posedata.release import Release, open_release
 from posedata.staging import is_unfinished
-from posedata.storage import locate
+from posedata.storage import Location, locate
 
 
 def info(place: Any, dataset: str | None = None) -> dict[str, Any]:
@@ -92,12 +93,12 @@ def release_info(release: Release) -> dict[str, Any]:
 def raw_info(place: Any, dataset: str | None = None) -> dict[str, Any]:
     """Describe a raw folder, from names, sizes and the data set's own tables.
 
-    Where no data set is named, it is the one that finds the most samples there with the fewest
-    problems.
+    Where no data set is named, one sample is read with each that finds any; among those that can
+    read it, it is the one that knows most of the bytes, in the fewest clips.
     """
     location = locate(place)
     names = list_converters() if dataset is None else [dataset]
-    best: tuple[int, str, Discovery] | None = None
+    best: tuple[tuple[bool, int, int], str, Discovery] | None = None
     for name in names:
         converter = load_converter(name)
         options = {"all_fields": False, **choose_options(name, converter.options, {})}
@@ -107,12 +108,16 @@ def raw_info(place: Any, dataset: str | None = None) -> dict[str, Any]:
             if dataset is not None:
                 raise
             continue
-        score = max(len(found.samples), len(found.clips)) - len(found.problems)
-        if (found.samples or found.clips or found.problems) and (best is None or score > best[0]):
-            best = score, name, found
+        if not (found.samples or found.clips or found.problems):
+            continue
+        size = sum(sample.size for sample in found.samples)
+        readable = dataset is not None or _is_readable(converter, location, found, options)
+        rank = readable, size, -len(found.samples)
+        if best is None or rank > best[0]:
+            best = rank, name, found
     if best is None:
         raise InputError("neither a release nor raw data of " + ", ".join(names), path=location)
-    _, name, found = best
+    (_, size, _), name, found = best
     named = {row["clip_id"] for row in found.clips}
     return {
         "kind": "raw",
@@ -121,9 +126,22 @@ def raw_info(place: Any, dataset: str | None = None) -> dict[str, Any]:
         "samples": len(named.union(sample.clip_id for sample in found.samples)),
         "with_poses": len({sample.clip_id for sample in found.samples}),
         "segments": len(found.segments),
-        "bytes": sum(sample.size for sample in found.samples),
+        "bytes": size,
         "problems": [
             {"source": problem.source, "reason": problem.reason} for problem in found.problems
         ],
         **(load_converter(name).survey(found.samples) if found.samples else {}),
     }
+
+
+def _is_readable(
+    converter: Converter, raw: Location, found: Discovery, options: Mapping[str, Any]
+) -> bool:
+    """Whether the first sample is what the converter takes it for."""
+    if not found.samples:
+        return bool(found.clips)
+    try:
+        converter.read(raw, found.samples[0], converter.describe(found.samples, options))
+    except PosedataError:
+        return False
+    return True

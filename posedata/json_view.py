@@ -1,8 +1,8 @@
 """JSON text as a view: Python objects are made only of what is looked at.
 
 Estimators' files are numbers for the most part. A view gives an array of them as one buffer,
-which takes a fifth of the time that a list of Python floats does. Import this module where files are
-read, not before: it loads the JSON library.
+which takes a fifth of the time that a list of Python floats does. Import this module where files
+are read, not before: it loads the JSON library.
 """
 
 from __future__ import annotations

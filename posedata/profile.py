@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from posedata.clip import Clip
+from posedata.errors import UsageError
 
 
 class Change(NamedTuple):
@@ -91,7 +92,17 @@ class Profile:
             What the last step returns.
         changes : list of Change
             What was dropped or changed on the way, in order.
+
+        Raises
+        ------
+        UsageError
+            If the clip has other joints.
+        InputError
+            If the script has no result for such a clip.
         """
+        if clip.skeleton.name != self.skeleton:
+            raise UsageError(f"the profile {self.name} reads another joint set",
+                             found=clip.skeleton.name, expected=self.skeleton)  # fmt: skip
         changes: list[Change] = []
         state: Any = clip
         for each in self.steps:

@@ -158,6 +158,17 @@ def is_closing(out: Location) -> bool:
     return (out / DIRECTORY / _CLOSING).exists()
 
 
+def clear_staging(out: Location) -> None:
+    """Remove all that was kept for an unfinished release or addition, now that it is finished.
+
+    In this order, so that a kill in between leaves what a resumed run understands.
+    """
+    staging = out / DIRECTORY
+    (staging / _CLOSING).remove()
+    (staging / _BEFORE / MANIFEST).remove()
+    staging.remove()
+
+
 def is_unfinished(out: Location) -> bool:
     """Whether an interrupted run has left the beginning of a release."""
     return (out / DIRECTORY).exists()

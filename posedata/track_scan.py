@@ -78,9 +78,7 @@ def scan_tracks(frames, boxes, least_overlap, lost_frames):
                 variance[t, 0] += 2 * variance[t, 1] + variance[t, 2] + _PROCESS_VARIANCE
                 variance[t, 1] += variance[t, 2]
                 variance[t, 2] += _PROCESS_VARIANCE
-        match, is_certain = _match(
-            position, alive[:num_alive], boxes[start:end], least_overlap
-        )
+        match, is_certain = _match(position, alive[:num_alive], boxes[start:end], least_overlap)
         if not is_certain:
             return tracks, False
         for k in range(end - start):

@@ -333,7 +333,8 @@ def _build(machine: _Machine) -> None:
     elif isinstance(target, np.dtype):
         fill_dtype(machine, target, *state)
     else:
-        machine.refuse(f"the pickle sets attributes of a {type(target).__name__}")
+        what = repr(target) if isinstance(target, _Name) else type(target).__name__
+        machine.refuse(f"the pickle sets attributes of {what}, which is not data")
 
 
 _STOP = pickle.STOP[0]

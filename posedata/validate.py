@@ -17,6 +17,7 @@ from posedata.errors import PosedataError, ReleaseError
 from posedata.layer_table import LayerTable, flat_values
 from posedata.release import Release
 from posedata.release_files import SMALL_TABLES, read_small_table, reading
+from posedata.staging import DIRECTORY
 from posedata.storage import Location
 
 _BLOCK = 1 << 20
@@ -63,6 +64,8 @@ def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
         yield Finding("README.md", "the file is missing")
     for path in sorted(release.place.fs.find(release.place.path)):
         name = path[len(release.place.path) :].strip("/")
+        if name.startswith(f"{DIRECTORY}/"):
+            continue
         if name.endswith(".parquet") and name not in files:
             yield Finding(name, "not in posedata.json")
     tables = {}

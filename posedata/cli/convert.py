@@ -47,6 +47,12 @@ def convert(
         str | None,
         typer.Option("--layer", help="Name of the layer to make, or of the one to export."),
     ] = None,
+    keep_sides: Annotated[
+        bool,
+        typer.Option(
+            "--keep-sides", help="With --into: do not swap left and right of mirrored clips (NTU)."
+        ),
+    ] = False,
     profile: Annotated[
         str | None,
         typer.Option("--profile", help="Published preprocessing to repeat in an export."),
@@ -76,7 +82,7 @@ def convert(
         raise UsageError("--resume and --overwrite exclude each other")
     try:
         if dataset == "parquet":
-            _only_for_a_release(all_fields=all_fields, into=into)
+            _only_for_a_release(all_fields=all_fields, into=into, keep_sides=keep_sides)
             from posedata.cli.export import export_release
 
             export_release(
@@ -94,7 +100,8 @@ def convert(
         if profile or skeleton:
             raise UsageError("--profile and --skeleton are for exports of a release")
         make_release(
-            dataset, raw, out, into=into, layer=layer, all_fields=all_fields, limit=limit,
+            dataset, raw, out, into=into, layer=layer, keep_sides=keep_sides,
+            all_fields=all_fields, limit=limit,
             options=own_options(ctx), num_workers=num_workers, resume=resume,
             overwrite=overwrite, dry_run=dry_run, strict=strict, progress=not quiet,
             as_json=as_json,
@@ -113,8 +120,8 @@ def _only_for_a_release(**given: object) -> None:
 
 def make_release(
     dataset: str, raw: str, out: str | None, *, into: str | None = None, layer: str | None = None,
-    all_fields: bool = False, limit: int | None = None, options: Mapping[str, str] | None = None,
-    num_workers: int | None = None, resume: bool = False, overwrite: bool = False,
+    keep_sides: bool = False, all_fields: bool = False, limit: int | None = None,
+    options: Mapping[str, str] | None = None, num_workers: int | None = None, resume: bool = False, overwrite: bool = False,
     dry_run: bool = False, strict: bool = False, progress: bool = True, as_json: bool = False,
 ) -> None:  # fmt: skip
     """Make a release, or add a layer to one, and show what was done; see `convert`."""
@@ -124,7 +131,7 @@ def make_release(
     if into is not None and out is not None:
         raise UsageError("--into and --out exclude each other: --into names the release")
     plan = plan_conversion(dataset, raw, all_fields=all_fields, limit=limit, options=options,
-                           into=into, layer=layer)  # fmt: skip
+                           into=into, layer=layer, keep_sides=keep_sides)  # fmt: skip
     out = into or out or plan.description.name
     if dry_run:
         _show_plan(plan, out, as_json)
