@@ -32,6 +32,16 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "xyz": ("keypoints_3d",),
     "xyxyz": ("keypoints_2d", "keypoints_3d"),
 }
+#: The clip column that says what the numbers are.
+COORDINATES_COLUMN: Mapping[str, Mapping[str, Any]] = {
+    "coordinates": {
+        "type": "string", "per": "clip",
+        "about": "What the numbers are: as in the array, whose maker may have centred, turned or "
+        "scaled them; not always pixels, nor metres in the camera frame.",
+    }
+}  # fmt: skip
+
+_ROWS_LOOKED_AT = 16
 _NUM_CHANNELS = {"xy": 2, "xys": 3, "xyz": 3, "xyxyz": 5}
 
 # The joint sets that published arrays have, by number of joints, in space and in the picture.
@@ -88,8 +98,10 @@ def kind_of(
     if num_channels in (2, 5):
         return Kind(num_joints, "xy" if num_channels == 2 else "xyxyz")
     if num_channels != 3:
-        raise InputError("no array of poses", path=path, found=f"{num_channels} channels",
-                         expected="2 (x, y), 3 (x, y, z or x, y, score) or 5 (2D and 3D)")  # fmt: skip
+        raise InputError(
+            "no array of poses", path=path, found=f"{num_channels} channels",
+            expected="2 (x, y), 3 (x, y, z or x, y, score) or 5 (2D and 3D)",
+        )  # fmt: skip
     if option != "auto":
         return Kind(num_joints, option)
     remedy = "Give --channels xyz, or --channels xys for x, y and score."
@@ -114,8 +126,10 @@ def skeleton_of(kind: Kind, option: str) -> Skeleton:
 
     Raises
     ------
-    UsageError
+    InputError
         If there are several of that size, or none, and the option does not say which.
+    UsageError
+        If the option names a joint set of another size.
     """
     num_joints, channels = kind
     if option != "auto":
@@ -129,7 +143,7 @@ def skeleton_of(kind: Kind, option: str) -> Skeleton:
         name = _UNIK.get(num_joints)
     if name is None:
         sets = [name for name in list_skeletons() if load_skeleton(name).num_joints == num_joints]
-        raise UsageError(
+        raise InputError(
             "the joint set cannot be told from the array", found=f"{num_joints} joints",
             remedy=f"Give it with --skeleton: {', '.join(sets)}." if sets else
             f"posedata knows no joint set of this size; it knows {', '.join(list_skeletons())}.",
@@ -141,7 +155,41 @@ def layer_of(name: str, kinds: Iterable[Kind], options: Mapping[str, Any]) -> La
     """Describe the layer of the most frequent kind; what is of another kind is rejected later."""
     (kind, _), *_ = Counter(kinds).most_common(1)
     skeleton = skeleton_of(kind, options["skeleton"])
-    return LayerDescription(name=name, skeleton=skeleton.name, columns=("slots", *COLUMNS[kind.channels]))
+    return LayerDescription(
+        name=name, skeleton=skeleton.name, columns=("slots", *COLUMNS[kind.channels])
+    )
+
+
+def rows_to_look_at(number: int) -> list[int]:
+    """Choose some rows of an array, from which it is told what it holds."""
+    return sorted(set(np.linspace(0, max(0, number - 1), _ROWS_LOOKED_AT).astype(int).tolist()))
+
+
+def look_at(
+    clips: Sequence[np.ndarray], num_joints: int, num_channels: int, option: str, path: str
+) -> tuple[Kind, int | None]:
+    """Tell what an array holds, and on which joint it is centred, from some of its clips.
+
+    Parameters
+    ----------
+    clips : sequence of float, shape (M, T, V, C)
+        Some.
+    num_joints, num_channels, option, path
+        As for `kind_of`, which also says what is raised.
+    """
+    joints = [clip[(clip != 0).any(-1)] for clip in clips]
+    kind = kind_of(num_joints, num_channels, option, path,
+                   np.concatenate(joints) if joints else None)  # fmt: skip
+    return kind, find_centre(clips) if kind.channels == "xyz" else None
+
+
+def coordinates_of(centre: int | None, description: Description) -> str:
+    """Say what the coordinates of an array are: the clip column ``coordinates``."""
+    coordinates = "as in the array"
+    skeleton = load_skeleton(description.layer().skeleton)
+    if centre is not None and centre < skeleton.num_joints:
+        coordinates += f", the first person's {skeleton.joints[centre]} at 0"
+    return coordinates
 
 
 def find_centre(clips: Iterable[np.ndarray]) -> int | None:
@@ -230,10 +278,11 @@ def build_clip(
         arrays["keypoints_3d"] = values[..., -3:]
     there = np.zeros(values.shape[:3], bool)
     for name, array in arrays.items():
-        missing = (array == 0).all(-1) | np.isnan(array).all(-1)
+        zero = (array == 0).all(-1)
         if scores is not None:
-            missing &= (scores == 0) | np.isnan(array).any(-1)
-        elif name == "keypoints_3d" and centre is not None:
+            zero &= scores == 0
+        missing = zero | np.isnan(array).all(-1)
+        if name == "keypoints_3d" and centre is not None:  # no row, if it is alone
             others = ~missing
             others[..., centre] = False
             missing[..., centre] &= ~others.any(-1)
@@ -274,8 +323,8 @@ def _check(
     if poses.dtype.kind not in "fiub":
         raise InputError("no array of numbers", found=poses.dtype, **place)
     if poses.ndim != 4 or poses.shape[3] != kind.num_channels:
-        raise InputError("bad shape", found=poses.shape,
-                         expected=f"(people, frames, joints, {kind.num_channels})", **place)  # fmt: skip
+        expected = f"(people, frames, joints, {kind.num_channels})"
+        raise InputError("bad shape", found=poses.shape, expected=expected, **place)
     columns = tuple(name for name in layer.columns if name != "slots")
     if kind.num_joints != skeleton.num_joints or poses.shape[2] != kind.num_joints:
         raise InputError("another number of joints than most", found=poses.shape[2],

@@ -338,12 +338,13 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         extra=extra,
     )
     info = _info(sample, clip)
-    if file.results:
+    with np.errstate(over="ignore"):
         extra["person_scores"] = file.scores[chosen].astype(np.float32)
+        extra["areas"] = file.areas[chosen].astype(np.float32)
+    if file.results:
         return build_clip(sample, layer, people, info)
     ids = [file.ids[row] for row in chosen.tolist()]
     extra["annotation_ids"] = np.array([i if isinstance(i, int) else -1 for i in ids], np.int64)
-    extra["areas"] = file.areas[chosen].astype(np.float32)
     extra["crowd"] = file.crowd[chosen].astype(np.int32)
     extra["num_keypoints"] = file.num_keypoints[chosen].astype(np.int32)
     if clip.images[0][1].video:

@@ -211,7 +211,7 @@ def _parse_entries(
         video_names=video_names,
         joints=joints,
         rows={image: np.array(of_image, np.int64) for image, of_image in rows.items()},
-        keypoints=stacked.reshape(len(keypoints), -1, 3)[:, list(joints.order)],
+        keypoints=stacked.reshape(len(keypoints), stacked.shape[1] // 3, 3)[:, list(joints.order)],
         boxes=corners,
         ids=ids,
         track_ids=tracks,

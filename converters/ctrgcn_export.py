@@ -21,7 +21,7 @@ from posedata.converters.dense_clip import (
     label_of,
     two_people,
 )
-from posedata.converters.ntu_benchmark import BENCHMARK, ntu_benchmark
+from posedata.converters.ntu_benchmark import BENCHMARK, KNOWN_BAD, is_known_bad, ntu_benchmark
 from posedata.errors import InputError
 from posedata.exporter import Exporter, Item, Target
 from posedata.profile import Change
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from posedata.export_staging import StagedItems
 
 
-def prepare(clip: Clip, target: Target) -> tuple[Item, list[Change]]:
+def prepare(clip: Clip, target: Target) -> tuple[Item | None, list[Change]]:
     """Make the sequence of one clip: ``joints``, float32, shape (T, M * V * C)."""
+    if target.profile is not None and is_known_bad(clip):
+        return None, [KNOWN_BAD]
     if target.profile is not None:
         sequence, changes = target.profile.apply(clip)
         facts = {"label": sequence.label, "frames": len(sequence.joints)}

@@ -173,7 +173,8 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         problems.append(Problem(sample.path, "read", f"unknown field {name!r} was left out", "",
                                 "warning"))  # fmt: skip
     in_space = "keypoints_3d" in layer.columns
-    order: Sequence[int] = range(load_skeleton(layer.skeleton).num_joints)
+    num_joints = load_skeleton(layer.skeleton).num_joints
+    order: Sequence[int] = range(num_joints)
     if len(file.frames):
         skeleton, order = _skeleton_of(file, description.options["skeleton"], sample.path)
         if skeleton != layer.skeleton or (file.keypoints.shape[2] == 3) != in_space:
@@ -183,8 +184,11 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
                 expected=f"{layer.skeleton}, {3 if in_space else 2}D",
                 remedy="Convert the outputs of different models separately.",
             )  # fmt: skip
-    keypoints = file.keypoints.reshape(-1, *file.keypoints.shape[1:])[:, list(order)]
-    scores = file.scores[:, list(order)]
+    # A file without people has arrays without joints.
+    keypoints = file.keypoints.reshape(-1, num_joints, 3 if in_space else 2)[:, list(order)]
+    scores = file.scores.reshape(-1, num_joints)[:, list(order)]
+    with np.errstate(over="ignore"):
+        box_scores = file.box_scores.astype(np.float32)
     people = People(
         frames=file.frames,
         slots=file.slots,
@@ -194,7 +198,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         scores=scores,
         ids=_ids_in_space(file, sample.path) if in_space else file.ids,
         boxes=file.boxes,
-        extra={"box_scores": file.box_scores.astype(np.float32)},
+        extra={"box_scores": box_scores},
     )
     info = {"num_frames": file.num_frames, "source": sample.path}
     clip, more = build_clip(sample, layer, people, info)

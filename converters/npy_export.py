@@ -23,7 +23,13 @@ from posedata.converters.dense_clip import (
     part_name,
     two_people,
 )
-from posedata.converters.ntu_benchmark import BENCHMARK, ntu_benchmark, rows_of_benchmark
+from posedata.converters.ntu_benchmark import (
+    BENCHMARK,
+    KNOWN_BAD,
+    is_known_bad,
+    ntu_benchmark,
+    rows_of_benchmark,
+)
 from posedata.exporter import Exporter, Item, Target
 from posedata.profile import Change, Profile
 from posedata.profiles import agcn, stgcn, unik
@@ -36,9 +42,11 @@ _KINETICS = (stgcn.STGCN_KINETICS, agcn.AGCN_KINETICS)
 _WITHOUT_PROTOCOL = ""
 
 
-def prepare(clip: Clip, target: Target) -> tuple[Item, list[Change]]:
+def prepare(clip: Clip, target: Target) -> tuple[Item | None, list[Change]]:
     """Make one row of the array: ``data``, shape (C, T, V, M)."""
     info = {"clip_id": clip.clip_id, **clip.info}
+    if target.profile is not None and is_known_bad(clip):
+        return None, [KNOWN_BAD]
     if target.profile is not None:
         data, changes = target.profile.apply(clip)
         return Item(clip.clip_id, {"info": info}, {"data": data}), changes

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from posedata.clip import Clip
 from posedata.converter import Option
 from posedata.converters.ntu_samples import parse_name
 from posedata.errors import UsageError
 from posedata.exporter import Target
+from posedata.profile import Change
 
 BENCHMARK = Option(
     "benchmark", "of NTU profiles: 60, 120, or auto: what the release is named", "auto",
@@ -32,6 +34,14 @@ def ntu_benchmark(target: Target) -> int:
                          expected="a release of ntu60 or ntu120",
                          remedy="Give --benchmark 60 or --benchmark 120.")  # fmt: skip
     return int(chosen)
+
+
+def is_known_bad(clip: Clip) -> bool:
+    """Whether no published file has the clip: the data set's authors list it as unusable."""
+    return bool(clip.info.get("known_bad"))
+
+
+KNOWN_BAD = Change("choose_samples", "samples with missing skeletons left out", 1)
 
 
 def rows_of_benchmark(

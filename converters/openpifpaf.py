@@ -253,6 +253,8 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
             )  # fmt: skip
     num_joints = load_skeleton(layer.skeleton).num_joints
     keypoints = file.keypoints.reshape(len(file.frames), num_joints, 3)
+    with np.errstate(over="ignore"):
+        person_scores = file.person_scores.astype(np.float32)
     people = People(
         frames=file.frames,
         slots=file.slots,
@@ -262,7 +264,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         ids=file.ids,
         boxes=file.boxes,
         extra={
-            "person_scores": file.person_scores.astype(np.float32),
+            "person_scores": person_scores,
             "categories": file.categories.astype(np.int32),
         },
     )

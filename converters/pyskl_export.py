@@ -15,7 +15,13 @@ import numpy as np
 from posedata.clip import Clip
 from posedata.converter import Option
 from posedata.converters.dense_clip import CHANNELS, joint_channels, label_of, part_name
-from posedata.converters.ntu_benchmark import BENCHMARK, ntu_benchmark, rows_of_benchmark
+from posedata.converters.ntu_benchmark import (
+    BENCHMARK,
+    KNOWN_BAD,
+    is_known_bad,
+    ntu_benchmark,
+    rows_of_benchmark,
+)
 from posedata.converters.pickle_writer import write_pickle
 from posedata.errors import InputError, UsageError
 from posedata.exporter import Exporter, Item, Target
@@ -34,8 +40,10 @@ _IMG_SHAPE = Option(
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
 
 
-def prepare(clip: Clip, target: Target) -> tuple[Item, list[Change]]:
+def prepare(clip: Clip, target: Target) -> tuple[Item | None, list[Change]]:
     """Make the annotation of one clip."""
+    if target.profile is not None and is_known_bad(clip):
+        return None, [KNOWN_BAD]
     if target.profile is PYSKL:
         annotation, changes = target.profile.apply(clip)
         keypoint = annotation.pop("keypoint")

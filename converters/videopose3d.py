@@ -129,7 +129,11 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
                 number = known[camera]["id"] if camera is not None and camera < len(known) else None
                 clip_id += "" if camera is None else f".{number or camera}"
             else:
-                parts = [_video_name(subject), *[action] * (action != "custom"), *[str(camera)] * bool(camera)]
+                parts = [
+                    _video_name(subject),
+                    *[action] * (action != "custom"),
+                    *[str(camera)] * bool(camera),
+                ]
                 clip_id = "__".join(parts)
             add(clip_id, path, share, layer, **info)
     return Discovery([samples[key] for key in sorted(samples)], problems)

@@ -205,10 +205,11 @@ def find_people(file: Detections, path: str) -> tuple[People, int]:
     InputError
         If boxes and keypoints are not of the same frames and people, or no such arrays.
     """
-    num_frames = len(file.keypoints) if np.ndim(file.keypoints) else 0
-    if np.ndim(file.boxes) == 0 or len(file.boxes) != num_frames:
+    shapes = np.shape(file.boxes), np.shape(file.keypoints)
+    if not all(shapes) or shapes[0][0] != shapes[1][0]:
         raise InputError("boxes and keypoints of different frames", path=path,
-                         found=f"{np.shape(file.boxes)}, {np.shape(file.keypoints)}")  # fmt: skip
+                         found=f"{shapes[0]}, {shapes[1]}")  # fmt: skip
+    num_frames = shapes[0][0]
     frames, slots, poses, boxes = [], [], [], []
     for frame, (of_boxes, of_poses) in enumerate(zip(file.boxes, file.keypoints, strict=True)):
         found = [_people_of(value, width, frame, path)

@@ -170,6 +170,7 @@ def plan_export(
         target=Target(
             manifest=opened.manifest, layer=table.layer, skeleton=wanted, profile=chosen,
             options=choose_options(exporter.name, exporter.options, options or {}), splits=splits,
+            release=opened,
         ),
         clip_ids=ids,
         drop_misfits=drop_misfits,

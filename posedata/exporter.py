@@ -17,6 +17,7 @@ from posedata.storage import Location
 
 if TYPE_CHECKING:
     from posedata.export_staging import StagedItems
+    from posedata.release import Release
 
 #: The entry point group in which exporters register: one line in ``pyproject.toml``.
 ENTRY_POINTS = "posedata.exporters"
@@ -40,6 +41,8 @@ class Target:
         The exporter's own options, completed by their defaults.
     splits : mapping
         Protocol to split to clip ids, in the order of the release.
+    release : Release
+        For what else a format holds: the table of clips, the segments.
     """
 
     manifest: Manifest
@@ -48,6 +51,7 @@ class Target:
     profile: Profile | None
     options: Mapping[str, str]
     splits: Mapping[str, Mapping[str, list[str]]]
+    release: Release
 
 
 @dataclass(frozen=True)

@@ -125,14 +125,14 @@ def test_poses_beyond_the_end_are_rejected(release, tmp_path):
 
 def test_clips_of_another_release_are_refused_with_an_example(release, tmp_path):
     openpose_folder(tmp_path / "other" / "walking", [0])
-    with pytest.raises(InputError, match="none of these clips.*found walking.*such as 'S0"):
+    with pytest.raises(InputError, match=r"none of these clips.*found walking.*such as 'S0"):
         plan_conversion("openpose", tmp_path / "other", into=release)
 
 
 def test_a_layer_is_never_replaced(release, poses):
     convert(plan_conversion("openpose", poses, into=release), release, num_workers=1)
     before = contents(release)
-    with pytest.raises(OutputError, match="has a layer openpose already.*--layer"):
+    with pytest.raises(OutputError, match=r"has a layer openpose already.*--layer"):
         convert(plan_conversion("openpose", poses, into=release), release, num_workers=1)
     with pytest.raises(UsageError, match="exclude each other"):
         convert(plan_conversion("openpose", poses, into=release), release, overwrite=True)
@@ -146,7 +146,9 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of the program handles it."""
 
 
-def test_an_addition_ended_anywhere_resumes_to_the_same_bytes(release, poses, tmp_path, monkeypatch):
+def test_an_addition_ended_anywhere_resumes_to_the_same_bytes(
+    release, poses, tmp_path, monkeypatch
+):
     whole = tmp_path / "whole"
     shutil.copytree(release, whole)
     convert(plan_conversion("openpose", poses, into=whole), whole, num_workers=1)

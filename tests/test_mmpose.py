@@ -172,7 +172,7 @@ def test_files_of_other_skeletons_and_second_files_are_reported(tmp_path):
 
 BAD = [
     (b"", "not JSON"), (b"{}", "not an MMPose file"), (b"3", "not an MMPose file"),
-    (b"[3]", "not an instance"), (b"[{}]", "bad keypoint_scores"),
+    (b"[3]", "not a frame"), (b"[{}]", "bad keypoint_scores"),
     ([{"instances": []}], "not a frame"), ([{"frame_id": 0, "instances": 3}], "not a frame"),
     ([{"frame_id": True, "instances": []}], "not a frame"),
     ([{"frame_id": -1, "instances": []}], "before the first"),
@@ -183,7 +183,8 @@ BAD = [
     (video([instance(keypoints=[["x", 1]] * 17)]), "bad keypoints"),
     (video([instance(keypoint_scores=[])]), "bad keypoint_scores"),
     (video([instance(keypoint_scores=[None] * 17)]), "bad keypoint_scores"),
-    (video([instance(bbox=[1, 2])]), "bad bbox"), (video([instance(bbox_score="x")]), "bad bbox_sc"),
+    (video([instance(bbox=[1, 2])]), "bad bbox"),
+    (video([instance(bbox_score="x")]), "bad bbox_score"),
     (video([instance(track_id="x")]), "bad track_id"),
     (video([instance(), instance(joints=18)]), "frame 0, instance 1: another number of joints"),
     (video([instance(), instance(width=3)]), "another number of joints"),

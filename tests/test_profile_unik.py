@@ -9,12 +9,11 @@ from slot_texts import digest
 from posedata.clip import Clip
 from posedata.errors import InputError, UsageError
 from posedata.profiles.unik import (
-    CLASSES_CS,
-    CLASSES_CV,
     NUM_CLIPS,
     UNIK,
     UNIK_PENN,
     UNIK_POSETICS,
+    class_numbers,
     join_17,
     repeats_of,
     smarthome_rows,
@@ -212,11 +211,11 @@ def columns(activity, subject, camera, **others):
 
 
 def test_class_numbers():
-    assert len(CLASSES_CS) == 31 and len(CLASSES_CV) == 19
-    assert (CLASSES_CS["Usetelephone"], CLASSES_CS["Usetablet"], CLASSES_CS["WatchTV"]) == (
-        27, 28, 30,
-    )  # fmt: skip
-    assert (CLASSES_CV["Usetablet"], CLASSES_CV["Usetelephone"], CLASSES_CV["Walk"]) == (16, 17, 18)
+    by_subject, by_view = class_numbers("xsub"), class_numbers("xview1")
+    assert len(by_subject) == 31 and set(by_subject) == set(NUM_CLIPS)
+    assert (by_subject["Usetelephone"], by_subject["Usetablet"]) == (27, 28)
+    assert len(by_view) == 19 and by_view == class_numbers("xview2")
+    assert (by_view["Usetablet"], by_view["Usetelephone"], by_view["Walk"]) == (16, 17, 18)
     assert sum(NUM_CLIPS.values()) == 16115
 
 
@@ -264,10 +263,11 @@ def test_unknown_protocols_and_parts_are_refused():
 
 
 @pytest.mark.real
-def test_class_numbers_are_those_of_the_list(shared):
+def test_numbers_of_classes_and_clips_are_those_of_the_list(shared):
     folder = shared / "data/lists/smarthome"
-    for name, classes in (("cs31", CLASSES_CS), ("cv19", CLASSES_CV)):
+    for name, protocol in (("cs31", "xsub"), ("cv19", "xview1")):
         text = (folder / f"classes_{name}_unik_0based.txt").read_text()
         lines = [line.split() for line in text.splitlines()]
-        assert {activity: int(number) for number, activity, *_ in lines} == dict(classes)
+        listed = {activity: int(number) for number, activity, *_ in lines}
+        assert listed == dict(class_numbers(protocol))
         assert all(NUM_CLIPS[activity] == int(n) for _, activity, *more in lines for n in more)

@@ -121,7 +121,8 @@ def _only_for_a_release(**given: object) -> None:
 def make_release(
     dataset: str, raw: str, out: str | None, *, into: str | None = None, layer: str | None = None,
     keep_sides: bool = False, all_fields: bool = False, limit: int | None = None,
-    options: Mapping[str, str] | None = None, num_workers: int | None = None, resume: bool = False, overwrite: bool = False,
+    options: Mapping[str, str] | None = None, num_workers: int | None = None,
+    resume: bool = False, overwrite: bool = False,
     dry_run: bool = False, strict: bool = False, progress: bool = True, as_json: bool = False,
 ) -> None:  # fmt: skip
     """Make a release, or add a layer to one, and show what was done; see `convert`."""

@@ -1,10 +1,10 @@
 """mmaction2: NTU RGB+D as one pickle of annotations, float16, neither centred nor turned.
 
 `MMACTION2` gives the ``keypoint`` of one clip, `annotation` the entry around it, and `table` the
-order of the entries and the splits. That is ``gen_ntu_rgbd_raw.py`` of version 1.0 and later.
-Before, the script had 2s-AGCN's steps and wrote one pickle for each part: `MMACTION2_V0` and
-`annotation_v0` are those of version 0.20 to 0.24. (An even earlier one kept all 300 frames, as
-(C, T, V, M), with a ``keypoint_score`` of ones: that is `posedata.profiles.agcn.AGCN`.)
+order of the entries and the splits. That is ``gen_ntu_rgbd_raw.py`` of 1.x (which uses mmengine).
+In 0.x (which uses mmcv) the script has 2s-AGCN's steps and writes one pickle for each part, a list:
+`MMACTION2_V0` and `annotation_v0` are those of its later state. (Its first state keeps all 300
+frames, as (C, T, V, M), with a ``keypoint_score`` of ones: `posedata.profiles.agcn.AGCN`.)
 
 Source: open-mmlab/mmaction2, ``tools/data/skeleton/gen_ntu_rgbd_raw.py``.
 """
@@ -94,7 +94,7 @@ def annotation(row: Row, keypoint: np.ndarray) -> dict[str, Any]:
 
 
 def annotation_v0(row: Row, keypoint: np.ndarray) -> dict[str, Any]:
-    """Give the entry of one clip as version 0.24 had it.
+    """Give the entry of one clip as 0.x had it in its later state.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ MMACTION2 = Profile(
 
 MMACTION2_V0 = Profile(
     name="mmaction2_v0",
-    about="mmaction2 0.20 to 0.24, tools/data/skeleton/gen_ntu_rgbd_raw.py: NTU RGB+D as 2s-AGCN "
+    about="mmaction2 0.x, tools/data/skeleton/gen_ntu_rgbd_raw.py: NTU RGB+D as 2s-AGCN "
     "has it, cut to the clip's frames, (2, T, 25, 3) float32",
     skeleton="nturgbd25",
     steps=(*AGCN.steps[:-1], step(cut_to_length)),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from posedata.clip import Clip
+from posedata.converters.smarthome_samples import published_numbers
 from posedata.errors import UsageError
 from posedata.profile import Profile, step
 from posedata.profiles.slots import (
@@ -32,8 +33,8 @@ from posedata.profiles.slots import (
 from posedata.profiles.stgcn import Row, Rows, check_part
 from posedata.skeleton import load_skeleton
 
-#: How many clips the script takes each activity to have, in the order of its 31 class numbers.
-#: They are constants of the script, whatever files there are: rare classes are repeated by them.
+#: How many clips the script takes each activity to have: constants of the script, whatever files
+#: there are. Rare classes are repeated by them.
 NUM_CLIPS: Mapping[str, int] = {
     "Cook.Cleandishes": 378, "Cook.Cleanup": 380, "Cook.Cut": 178, "Cook.Stir": 579,
     "Cook.Usestove": 96, "Cutbread": 45, "Drink.Frombottle": 341, "Drink.Fromcan": 325,
@@ -45,19 +46,6 @@ NUM_CLIPS: Mapping[str, int] = {
     "Walk": 4070, "WatchTV": 712,
 }  # fmt: skip
 
-#: The 31 classes of cross-subject. Alphabetical, but for Usetelephone (27) and Usetablet (28).
-CLASSES_CS: Mapping[str, int] = {name: number for number, name in enumerate(NUM_CLIPS)}
-
-#: The 19 classes of cross-view. Alphabetical: Usetablet is 16, Usetelephone 17.
-CLASSES_CV: Mapping[str, int] = {
-    name: number
-    for number, name in enumerate((
-        "Cutbread", "Drink.Frombottle", "Drink.Fromcan", "Drink.Fromcup", "Drink.Fromglass",
-        "Eat.Attable", "Eat.Snack", "Enter", "Getup", "Leave", "Pour.Frombottle", "Pour.Fromcan",
-        "Readbook", "Sitdown", "Takepills", "Uselaptop", "Usetablet", "Usetelephone", "Walk",
-    ))
-}  # fmt: skip
-
 #: Protocol: the clip column that decides, and its values that are for training. That of ``xview2``
 #: is a mistake of the script: it compares subjects with the training cameras.
 TRAINING: Mapping[str, tuple[str, tuple[int, ...]]] = {
@@ -67,6 +55,14 @@ TRAINING: Mapping[str, tuple[str, tuple[int, ...]]] = {
 }
 _TEST_CAMERA = 2
 _ENOUGH_CLIPS = 1000
+
+
+def class_numbers(protocol: str) -> Mapping[str, int]:
+    """Give the number of each class, by name: 31 of ``xsub``, 19 of ``xview1`` and ``xview2``.
+
+    Both are alphabetical and from 0, but for Usetelephone (27) and Usetablet (28) of ``xsub``.
+    """
+    return published_numbers("unik_cs" if protocol == "xsub" else "unik_cv")
 
 
 def repeats_of(activity: str) -> int:
@@ -110,7 +106,7 @@ def smarthome_rows(clips: Iterable[Mapping[str, Any]], protocol: str, part: str)
         raise UsageError("unknown protocol", found=protocol, expected=", ".join(TRAINING))
     column, training = TRAINING[protocol]
     by_view = protocol != "xsub"
-    classes = CLASSES_CV if by_view else CLASSES_CS
+    classes = class_numbers(protocol)
     found: list[Row] = []
     left_out = []
     named = [(PurePosixPath(clip.get("source") or f"{clip['clip_id']}.json").name, clip)
