@@ -104,7 +104,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     raw : Location
         A folder, or one file.
     options : mapping
-        ``skeleton``.
+        ``joints``.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     parsed: list[tuple[str, int, CocoFile]] = []
     for path, size in files:
         try:
-            file = _load(found_file(raw, path), size, path, options["skeleton"])
+            file = _load(found_file(raw, path), size, path, options["joints"])
         except InputError as error:
             problems.append(Problem(path, "discover", error.reason, error.position or ""))
             continue
@@ -312,7 +312,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     """
     place = found_file(raw, sample.path)
     options = description.options
-    file = _load(place, sample.info["size"], sample.path, options["skeleton"])
+    file = _load(place, sample.info["size"], sample.path, options["joints"])
     clip: _ClipImages = sample.info["clip"]
     layer = description.layer(sample.layer)
     frames, slots, rows, image_ids = [], [], [], []
@@ -377,7 +377,7 @@ CONVERTER = Converter(
     read=read,
     options=(
         Option(
-            "skeleton",
+            "joints",
             "the joints, in the order of the files: e.g. coco17 (default: by the names in "
             "categories, or by their number)",
             default="",

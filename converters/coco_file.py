@@ -257,7 +257,7 @@ def _joints(names: tuple[str, ...], num_joints: int, chosen: str, path: str) -> 
         return MatchedJoints(SKELETONS[num_joints], tuple(range(num_joints)))
     raise InputError(
         "joints of no known skeleton", path=path, found=", ".join(names)[:200] or num_joints,
-        remedy="Name the skeleton with --skeleton, if the joints are in its order.",
+        remedy="Name the skeleton with --joints, if the joints are in its order.",
     )  # fmt: skip
 
 
@@ -271,7 +271,7 @@ def _images(entries: Any, path: str) -> list[CocoImage]:
         if not is_object(entry):
             raise InputError("not an image", path=path, position=where, expected="an object")
         fields = list(entry)
-        key = entry["id"] if "id" in fields else None
+        key: Any = entry["id"] if "id" in fields else None
         if not _is_id(key):
             raise InputError("bad id", path=path, position=where, found=repr(key)[:40],
                              expected="a whole number or text")  # fmt: skip
@@ -322,7 +322,7 @@ def _size(
     entry: Any, fields: Sequence[str], name: str, least: int = 1, limit: int = 1 << 24
 ) -> int | None:
     """Give a whole number of an image, if it has one that is within reason."""
-    value = entry[name] if name in fields else None
+    value: Any = entry[name] if name in fields else None
     return value if is_whole(value) and least <= value < limit else None
 
 

@@ -52,7 +52,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     raw : Location
         A folder, or one file.
     options : mapping
-        ``skeleton``.
+        ``joints``.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
             problems.append(Problem(
                 path, "discover", f"a second file of this name: {taken[0]} is taken",
             ))  # fmt: skip
-    known = _peek(raw, [path for path, _ in paths.values()], options["skeleton"])
+    known = _peek(raw, [path for path, _ in paths.values()], options["joints"])
     samples = [Sample(clip_id, *paths[clip_id], info=known) for clip_id in sorted(paths)]
     return Discovery(samples, problems)
 
@@ -86,7 +86,12 @@ def _peek(raw: Location, paths: Sequence[str], chosen: str) -> dict[str, Any]:
                         "space": file.keypoints.shape[2] == 3}  # fmt: skip
         except InputError:
             continue
-    return {"skeleton": chosen or "coco17", "order": (), "ids": False, "space": False}
+    return {
+        "skeleton": load_skeleton(chosen or "coco17").name,
+        "order": (),
+        "ids": False,
+        "space": False,
+    }
 
 
 def _skeleton_of(file: Any, chosen: str, path: str) -> tuple[str, tuple[int, ...]]:
@@ -110,7 +115,7 @@ def _skeleton_of(file: Any, chosen: str, path: str) -> tuple[str, tuple[int, ...
     if num_joints not in SKELETONS:
         raise InputError(
             "no skeleton is known for this number of joints", path=path, found=num_joints,
-            expected=", ".join(map(str, SKELETONS)), remedy="Name it with --skeleton.",
+            expected=", ".join(map(str, SKELETONS)), remedy="Name it with --joints.",
         )  # fmt: skip
     return SKELETONS[num_joints], same
 
@@ -176,7 +181,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     num_joints = load_skeleton(layer.skeleton).num_joints
     order: Sequence[int] = range(num_joints)
     if len(file.frames):
-        skeleton, order = _skeleton_of(file, description.options["skeleton"], sample.path)
+        skeleton, order = _skeleton_of(file, description.options["joints"], sample.path)
         if skeleton != layer.skeleton or (file.keypoints.shape[2] == 3) != in_space:
             raise InputError(
                 "other poses than this release has", path=sample.path,
@@ -225,7 +230,7 @@ CONVERTER = Converter(
     read=read,
     options=(
         Option(
-            "skeleton",
+            "joints",
             "the joints, where the files do not tell: e.g. coco17 (default: by the names in "
             "meta_info, or by the number of joints)",
             default="",

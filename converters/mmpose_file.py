@@ -129,8 +129,9 @@ def _frames(content: Any, first_frame: int, path: str) -> list[tuple[int, Any]]:
     numbered = []
     seen = set()
     for place, entry in enumerate(content):
-        number = entry.get("frame_id") if is_object(entry) else None
-        instances = entry.get("instances") if is_object(entry) else None
+        fields = list(entry) if is_object(entry) else []
+        number: Any = entry["frame_id"] if "frame_id" in fields else None
+        instances: Any = entry["instances"] if "instances" in fields else None
         if not is_whole(number) or not is_array(instances):
             raise InputError("not a frame", path=path, position=f"entry {place} of the list",
                              expected="an object with 'frame_id' and 'instances'")  # fmt: skip
@@ -151,7 +152,7 @@ def _instance(instance: Any, shape: tuple[int, int] | None) -> tuple[Any, ...]:
     scores = numbers(instance["keypoint_scores"]) if "keypoint_scores" in names else None
     if scores is None or not len(scores):
         raise InputError("bad keypoint_scores", expected="a list of numbers")
-    value = instance["keypoints"] if "keypoints" in names else None
+    value: Any = instance["keypoints"] if "keypoints" in names else None
     keypoints = _flat(value)
     num_joints = len(scores)
     if keypoints is None or len(value) != num_joints or len(keypoints) not in (
@@ -195,7 +196,7 @@ def _flat(value: Any) -> np.ndarray | None:
 
 
 def _joint_names(meta_info: Any) -> tuple[str, ...]:
-    names = meta_info.get("keypoint_id2name") if is_object(meta_info) else None
+    names: Any = meta_info.get("keypoint_id2name") if is_object(meta_info) else None
     if not is_object(names):
         return ()
     by_number = [names.get(str(number)) for number in range(len(names))]

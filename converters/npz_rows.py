@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from posedata.errors import InputError
-from posedata.npy import read_npz
+from posedata.npy import NpzFile, read_npz
 from posedata.storage import Location
 
 # Arrays up to this size are held; a chunk of a larger one that is compressed has this size.
@@ -41,6 +41,7 @@ class NpzRows:
         self._path = path
         self._npz = read_npz(place, path)
         self._compressed = _compressed_names(place) if place.is_local else set(self._npz)
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._held: dict[str, np.ndarray] = {}
         self._streams: dict[str, _Stream] = {}
 
@@ -51,7 +52,9 @@ class NpzRows:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Give the shape of an array from its header alone."""
-        return self._npz.shape(name)
+        if name not in self._shapes:
+            self._shapes[name] = self._npz.shape(name)
+        return self._shapes[name]
 
     def array(self, name: str) -> np.ndarray:
         """Read all of an array."""
@@ -65,10 +68,12 @@ class NpzRows:
         InputError
             If there is none, or the file is damaged.
         """
-        rows, *shape = self.shape(name) if name not in self._held else self._held[name].shape
+        rows, *shape = self.shape(name)
         if not 0 <= index < rows:
-            raise InputError("the array has no such row", path=self._path,
-                             position=f"array {name!r}", found=index, expected=f"0 to {rows - 1}")  # fmt: skip
+            raise InputError(
+                "the array has no such row", path=self._path, position=f"array {name!r}",
+                found=index, expected=f"0 to {rows - 1}",
+            )  # fmt: skip
         if name in self._held:
             return self._held[name][index]
         size = 8 * math.prod(shape)
@@ -76,5 +81,40 @@ class NpzRows:
             self._held[name] = self._npz[name]
             return self._held[name][index]
         if name not in self._streams:
-            self._streams[name] = _Stream(max(1, _CHUNK // max(1, size)))
-        return self._streams[name].row(lambda at_once: self._npz.rows(name, at_once), index)
+            self._streams[name] = _Stream(self._npz, name, max(1, _CHUNK // max(1, size)))
+        return self._streams[name].row(index)
+
+
+class _Stream:
+    """The rows of one array, a chunk at a time."""
+
+    def __init__(self, npz: NpzFile, name: str, at_once: int) -> None:
+        self._npz, self._name, self._at_once = npz, name, at_once
+        self._chunks: Iterator[np.ndarray] = iter(())
+        self._chunk: np.ndarray | None = None
+        self._begin = 0
+        self._damage: tuple[int, InputError] | None = None
+
+    def row(self, index: int) -> np.ndarray:
+        if self._damage is not None and index >= self._damage[0]:
+            raise self._damage[1]
+        if self._chunk is None or index < self._begin:
+            self._chunks = self._npz.rows(self._name, self._at_once)
+            self._chunk, self._begin = np.empty(0), 0
+        while index >= self._begin + len(self._chunk):
+            self._begin += len(self._chunk)
+            try:
+                self._chunk = next(self._chunks)
+            except InputError as error:  # once, and not again for each row after it
+                self._damage, self._chunk = (self._begin, error), None
+                raise
+        return self._chunk[index - self._begin]
+
+
+def _compressed_names(place: Location) -> set[str]:
+    with place.open() as file, zipfile.ZipFile(file) as archive:
+        return {
+            member.filename.removesuffix(".npy")
+            for member in archive.infolist()
+            if member.compress_type != zipfile.ZIP_STORED
+        }

@@ -19,8 +19,11 @@ BODY_BYTES = 2 * BODY_FIELDS + 3 + NUM_JOINTS * 2 * JOINT_FIELDS
 #: How a scan ended.
 OK, ENDED, FIELDS, WRONG_COUNT, TOO_MANY, WRONG_JOINTS, WRONG_BODY_ID = range(7)
 
-# A token of at most so many bytes has at most 7 digits and follows from its float32 as a decimal.
-_ALWAYS_DECIMAL = 8
+# A number of so many bytes, without its sign and a 0 before the point, and below this size, has at
+# most 7 digits: it follows from its float32 as a decimal.
+_ALWAYS_DECIMAL = np.uint64(8)
+_MORE_DIGITS = np.uint64(9)
+_MOST_OF_7_DIGITS = 1e7
 _MORE_THAN_ANY_COUNT = np.int64(10**17)  # ten times this is an int64, too
 
 
@@ -64,7 +67,7 @@ def _read_fields(text, i, wanted, values, spans):
 
     Returns the number of fields on the line (-1 if it has a control character), its end, and how
     many could not be read here: their columns, starts and stops are in ``spans``. Also the length
-    of the longest of the first three tokens, without its sign.
+    of the longest of the first three tokens, without its sign and a 0 before the point.
     """
     found = 0
     unread = 0
@@ -76,7 +79,10 @@ def _read_fields(text, i, wanted, values, spans):
             start = i
             value, i, exact = read_number(text, start)
             if found < 3:
-                longest = max(longest, i - start - np.uint64(text[start] == 45))
+                first = start + np.uint64(text[start] == 45)
+                longest = max(longest, i - first - np.uint64(text[first] == 48))
+                if abs(value) >= _MOST_OF_7_DIGITS:
+                    longest = _MORE_DIGITS
             if found < wanted:
                 values[found] = value
                 if not exact:

@@ -32,7 +32,7 @@ from posedata.storage import Location
 
 LARGEST_FILE = 8 << 30
 
-#: Skeletons by the number of joints V, where --skeleton does not name one.
+#: Skeletons by the number of joints V, where --joints does not name one.
 SKELETONS: Mapping[int, str] = {14: "crowdpose14", 17: "coco17", 133: "coco_wholebody133"}
 
 _IMAGE = ".predictions.json"
@@ -58,7 +58,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     raw : Location
         A folder, or one file.
     options : mapping
-        ``skeleton``, ``images``, ``first-frame``.
+        ``joints``, ``images``, ``first-frame``.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
         add(clip_id, folder or ".", sum(size for _, size in frames.values()), numbered)
     for path, size in alone:
         add(_image_stem(path), path, size, {0: path})
-    known = _peek(raw, samples.values(), options["skeleton"])
+    known = _peek(raw, samples.values(), options["joints"])
     return Discovery(
         [Sample(s.clip_id, s.path, s.size, info={**s.info, **known})
          for _, s in sorted(samples.items())],
@@ -145,7 +145,7 @@ def _peek(raw: Location, samples: Iterable[Sample], chosen: str) -> dict[str, An
                         "ids": any(people.ids)}  # fmt: skip
         except InputError:
             continue
-    return {"skeleton": chosen or "coco17", "ids": False}
+    return {"skeleton": load_skeleton(chosen or "coco17").name, "ids": False}
 
 
 def _read_people(raw: Location, sample: Sample) -> tuple[Any, list[Problem]]:
@@ -184,7 +184,7 @@ def _skeleton_of(num_joints: int, chosen: str, path: str) -> str:
     if num_joints not in SKELETONS:
         raise InputError(
             "no skeleton is known for this number of joints", path=path, found=num_joints,
-            expected=", ".join(map(str, SKELETONS)), remedy="Name it with --skeleton.",
+            expected=", ".join(map(str, SKELETONS)), remedy="Name it with --joints.",
         )  # fmt: skip
     return SKELETONS[num_joints]
 
@@ -242,9 +242,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     layer = description.layer()
     file, problems = _read_people(raw, sample)
     if len(file.frames):
-        skeleton = _skeleton_of(
-            file.keypoints.shape[1], description.options["skeleton"], sample.path
-        )
+        skeleton = _skeleton_of(file.keypoints.shape[1], description.options["joints"], sample.path)
         if skeleton != layer.skeleton:
             raise InputError(
                 "other poses than this release has", path=sample.path, found=skeleton,
@@ -280,7 +278,7 @@ CONVERTER = Converter(
     read=read,
     options=(
         Option(
-            "skeleton",
+            "joints",
             "the joints, where their number does not tell: e.g. posetrack17 (default: by number)",
             default="",
         ),

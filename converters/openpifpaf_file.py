@@ -117,7 +117,7 @@ def parse_video(text: bytes, path: str) -> tuple[PifPafPeople, list[Problem]]:
     first = 1
     for number, content in _lines(text, path):
         where = f"line {number}"
-        frame = content.get("frame") if is_object(content) else None
+        frame: Any = content.get("frame") if is_object(content) else None
         predictions = content.get("predictions") if is_object(content) else None
         if not is_whole(frame) or not is_array(predictions):
             raise InputError("not a line of OpenPifPaf", path=path, position=where,

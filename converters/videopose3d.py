@@ -77,7 +77,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     raw : Location
         A folder, or one file.
     options : mapping
-        ``skeleton``.
+        ``joints``.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
         try:
             file = _load(found_file(raw, path), size, path)
             layer = _layer(path, file)
-            skeleton = choose_skeleton(file, options["skeleton"], path)
+            skeleton = choose_skeleton(file, options["joints"], path)
         except InputError as error:
             problems.append(Problem(path, "discover", error.reason, error.position or ""))
             continue
@@ -267,7 +267,7 @@ CONVERTER = Converter(
     read=read,
     options=(
         Option(
-            "skeleton",
+            "joints",
             "the joints, where the files do not tell: e.g. coco17 (default: by layout_name, or by "
             "the pairs of left and right joints)",
             default="",

@@ -181,7 +181,7 @@ def choose_skeleton(file: PoseTable | Detections, chosen: str, path: str) -> str
         raise InputError(
             "joints of no known skeleton", path=path,
             found=f"layout {file.layout!r}, {count or sorted(counts)} joints",
-            expected="the layout coco or h36m", remedy="Name it with --skeleton.",
+            expected="the layout coco or h36m", remedy="Name it with --joints.",
         )  # fmt: skip
     skeleton = load_skeleton(name)
     if skeleton.num_joints != count:

@@ -13,7 +13,7 @@ from posedata.errors import InputError, PosedataError
 from posedata.skeleton import load_skeleton
 from posedata.storage import locate
 
-OPTIONS = {"all_fields": False, "skeleton": ""}
+OPTIONS = {"all_fields": False, "joints": ""}
 COCO = load_skeleton("coco17").joints
 
 
@@ -193,9 +193,9 @@ def test_joints_are_found_by_their_names(tmp_path):
 
 def test_the_skeleton_can_be_named(tmp_path):
     content = truth([image(1)], [person(1, 1, joints=16)], [f"joint {n}" for n in range(16)])
-    clip, _ = only(tmp_path, content, skeleton="mpii")
+    clip, _ = only(tmp_path, content, joints="mpii")
     assert clip.skeleton.name == "mpii16"
-    _, problems = converted(tmp_path, skeleton="coco17")
+    _, problems = converted(tmp_path, joints="coco17")
     assert "another number of joints than the chosen skeleton" in problems[0].reason
 
 

@@ -14,7 +14,7 @@ from posedata.errors import InputError, PosedataError
 from posedata.skeleton import load_skeleton
 from posedata.storage import locate
 
-OPTIONS = {"all_fields": False, "skeleton": ""}
+OPTIONS = {"all_fields": False, "joints": ""}
 
 
 def instance(x=100.0, joints=17, width=2, **fields):
@@ -110,12 +110,12 @@ def test_names_in_meta_info_tell_the_skeleton_and_the_order(tmp_path):
 
 
 def test_the_skeleton_can_be_named(tmp_path):
-    clip, _ = converted(tmp_path, video([instance(joints=16)]), skeleton="mpii")
+    clip, _ = converted(tmp_path, video([instance(joints=16)]), joints="mpii")
     assert clip.skeleton.name == "mpii16"
     with pytest.raises(InputError, match="no skeleton is known for this number of joints"):
         converted(tmp_path, video([instance(joints=16)]))
     with pytest.raises(InputError, match="chosen skeleton"):
-        converted(tmp_path, video([instance(joints=17)]), skeleton="mpii16")
+        converted(tmp_path, video([instance(joints=17)]), joints="mpii16")
 
 
 def test_three_numbers_a_joint_are_3d(tmp_path):

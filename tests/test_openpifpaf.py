@@ -11,7 +11,7 @@ from posedata.converters import openpifpaf
 from posedata.errors import InputError, PosedataError
 from posedata.storage import locate
 
-OPTIONS = {"all_fields": False, "skeleton": "", "images": "auto", "first-frame": "0"}
+OPTIONS = {"all_fields": False, "joints": "", "images": "auto", "first-frame": "0"}
 
 
 def person(x=100.0, joints=17, **fields):
@@ -179,9 +179,9 @@ def test_the_number_of_joints_tells_the_skeleton(tmp_path, joints, name):
 
 
 def test_the_skeleton_can_be_named(tmp_path):
-    clip, _ = video_clip(tmp_path, lines([person()]), skeleton="posetrack")
+    clip, _ = video_clip(tmp_path, lines([person()]), joints="posetrack")
     assert clip.skeleton.name == "posetrack17"
-    with pytest.raises(InputError, match="Name it with --skeleton"):
+    with pytest.raises(InputError, match="Name it with --joints"):
         video_clip(tmp_path, lines([person(joints=24)]))
 
 

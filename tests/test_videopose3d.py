@@ -15,7 +15,7 @@ from posedata.errors import InputError, PosedataError
 from posedata.skeleton import load_skeleton
 from posedata.storage import locate
 
-OPTIONS = {"all_fields": False, "skeleton": ""}
+OPTIONS = {"all_fields": False, "joints": ""}
 RANDOM = np.random.default_rng(0)
 COCO = {"layout_name": "coco", "num_joints": 17, "keypoints_symmetry": [[1, 3], [2, 4]]}
 H36M_SIDES = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
@@ -151,10 +151,10 @@ def test_a_video_without_anybody_is_read(tmp_path):
 def test_the_skeleton_is_known_or_named(tmp_path):
     place = tmp_path / "data_2d_custom_x.npz"
     save(place, positions_2d={"a": {"custom": [poses(joints=16)]}}, metadata={"num_joints": 16})
-    assert "Name it with --skeleton" in converted(tmp_path)[1][0].reason
-    (clip,) = converted(tmp_path, skeleton="mpii")[0].values()
+    assert "Name it with --joints" in converted(tmp_path)[1][0].reason
+    (clip,) = converted(tmp_path, joints="mpii")[0].values()
     assert clip.skeleton.name == "mpii16"
-    assert "another number of joints" in converted(tmp_path, skeleton="coco17")[1][0].reason
+    assert "another number of joints" in converted(tmp_path, joints="coco17")[1][0].reason
 
 
 def test_pairs_of_left_and_right_tell_coco_from_human36m(tmp_path):
