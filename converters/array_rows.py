@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -47,7 +48,7 @@ class Row(NamedTuple):
         The file, relative to the raw folder.
     part : str
         Which of its arrays; empty, if it is one.
-    index : int
+    number : int
         Row in that array.
     label : int, optional
         Class.
@@ -57,14 +58,14 @@ class Row(NamedTuple):
 
     path: str
     part: str
-    index: int
+    number: int
     label: int | None
     splits: tuple[tuple[str, str], ...] = ()
 
     @property
     def position(self) -> str:
         """Where in the file, for messages."""
-        return f"{self.part} row {self.index}".strip()
+        return f"{self.part} row {self.number}".strip()
 
 
 class RowTable(NamedTuple):
@@ -115,21 +116,21 @@ def collect(rows: Iterable[tuple[Any, Row]], problems: list[Problem]) -> RowTabl
     clips: dict[str, list[Row]] = {}
     for name, row in rows:
         if is_text(name):
-            clips.setdefault(clip_name(name), []).append(row)
+            clips.setdefault(clip_name(str(name)), []).append(row)
         else:
             problems.append(Problem(row.path, "discover", "a name that is no text in UTF-8",
                                     row.position))  # fmt: skip
     return RowTable(clips, problems)
 
 
-def unnamed(path: str, ending: re.Pattern[str], index: int) -> str:
+def unnamed(path: str, ending: re.Pattern[str], number: int) -> str:
     """Name a row that has no name, after its file and number: ``xsub-train-000017``."""
     stem = ending.sub("", str(PurePosixPath(path).with_suffix("")))
-    return f"{stem.replace('/', '-')}-{index:06}"
+    return f"{stem.replace('/', '-')}-{number:06}"
 
 
 def samples_of(
-    table: RowTable, option: str, size_of: Mapping[str, int], facts: Mapping[str, Mapping[str, Any]]
+    table: RowTable, option: str, facts: Callable[[Row], tuple[int, Mapping[str, Any]]]
 ) -> tuple[list[Sample], list[Problem]]:
     """Make samples of the clips of a table.
 
@@ -139,10 +140,8 @@ def samples_of(
         From `collect`.
     option : str
         Of `VAL`.
-    size_of : mapping
-        Bytes of a row of each file.
-    facts : mapping
-        What `describe` has to know of each file; goes to `Sample.info`.
+    facts : callable
+        Gives the bytes of a row, and what `describe` has to know of it, for `Sample.info`.
 
     Returns
     -------
@@ -162,7 +161,8 @@ def samples_of(
         def warn(reason: str, row: Row) -> None:
             problems.append(Problem(row.path, "discover", reason, row.position, "warning"))
 
-        label, chosen = first.label, {}
+        label = first.label
+        chosen: dict[str, str] = {}
         for row in rows:
             if row.label is not None and label is None:
                 label = row.label
@@ -179,10 +179,10 @@ def samples_of(
                 if chosen.setdefault(protocol, split) != split:
                     warn(f"clip {clip_id!r} is in the splits {chosen[protocol]} and {split} of "
                          f"{protocol}: the first is taken", row)  # fmt: skip
-        info = {"label": label, "splits": [f"{p}/{s}" for p, s in chosen.items()]}
-        samples.append(
-            Sample(clip_id, first.path, size_of[first.path], info={**facts[first.path], **info})
-        )
+        size, info = facts(first)
+        in_splits = [f"{protocol}/{split}" for protocol, split in chosen.items()]
+        info = {**info, "label": label, "splits": in_splits}
+        samples.append(Sample(clip_id, first.path, size, info=info))
     return samples, problems
 
 
@@ -278,3 +278,31 @@ def survey(samples: Sequence[Sample]) -> dict[str, Any]:
         for name in sample.info.get("splits") or ["in none"]:
             counts[name] = counts.get(name, 0) + 1
     return dict(sorted(counts.items()))
+
+
+def whole_label(value: Any) -> int | None:
+    """Give a class as a Python int, or None where it is none that a release can hold."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_):
+        return None
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    if isinstance(value, int | np.integer) and abs(int(value)) < 1 << 62:
+        return int(value)
+    return None
+
+
+def short(value: Any) -> str:
+    """Show a value of a file in a message, whatever its size."""
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype}, shape {value.shape}"
+    return reprlib.repr(value)
+
+
+def release_name(paths: Sequence[str], otherwise: str) -> str:
+    """Name a release after the one file that it is made of."""
+    names = {path.rsplit("/", 1)[-1].rsplit(".", 1)[0] for path in paths}
+    name = names.pop() if len(names) == 1 else ""
+    simple = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name)
+    return simple.strip("_-") or otherwise

@@ -21,18 +21,17 @@ import numpy as np
 
 from posedata.clip import Clip
 from posedata.converter import Converter, Description, Discovery, Option, Problem, Sample
-from posedata.converters.array_poses import (
+from posedata.converters.array_kinds import (
     CHANNELS,
-    COORDINATES_COLUMN,
     SKELETON,
     Kind,
-    build_clip,
-    coordinates_of,
     layer_of,
     look_at,
-    release_name,
-    short,
-    whole_label,
+)
+from posedata.converters.array_poses import (
+    COORDINATES_COLUMN,
+    build_clip,
+    coordinates_of,
 )
 from posedata.converters.array_rows import (
     SPLITS_COLUMN,
@@ -42,9 +41,12 @@ from posedata.converters.array_rows import (
     collect,
     columns_of,
     read_rows,
+    release_name,
     samples_of,
+    short,
     splits,
     survey,
+    whole_label,
 )
 from posedata.converters.npz_rows import NpzRows
 from posedata.discover import find_files, found_file
@@ -97,9 +99,12 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     _find.cache_clear()
     _open.cache_clear()
     parts, table = _find(raw, options["channels"], int(options["dimensions"]))
-    sizes = {path: part.row_bytes for (path, _), part in parts.items()}
-    facts = {path: {"kind": tuple(part.kind)} for (path, _), part in parts.items()}
-    samples, problems = samples_of(table, options["val"], sizes, facts)
+
+    def facts(row: Row) -> tuple[int, Mapping[str, Any]]:
+        part = parts[row.path, row.part]
+        return part.row_bytes, {"kind": tuple(part.kind)}
+
+    samples, problems = samples_of(table, options["val"], facts)
     return Discovery(samples, [*table.problems, *problems])
 
 
@@ -151,7 +156,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     parts, table = _find(raw, options["channels"], int(options["dimensions"]))
 
     def fetch(row: Row) -> np.ndarray:
-        frames = _open(raw, row.path).row(row.part, row.index)
+        frames = _open(raw, row.path).row(row.part, row.number)
         return _poses(frames, parts[row.path, row.part].kind)
 
     poses, row, problems = read_rows(table, sample, fetch)
@@ -229,8 +234,8 @@ def _rows_of(
             raise InputError("not the names of the rows", path=part.path,
                              position=f"array 'names_{split}'", found=short(array),
                              expected=f"{part.rows} texts")  # fmt: skip
-        names = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
-        names = [str(name) for name in names]
+        texts = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+        names = [str(text) for text in texts]
     for row in range(part.rows):
         name = names[row] if names is not None else f"{prefix}{split}-{row:06}"
         yield name, Row(part.path, part.name, row, labels[row] if labels else None, where)

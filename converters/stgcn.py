@@ -20,18 +20,18 @@ import numpy as np
 
 from posedata.clip import Clip
 from posedata.converter import Converter, Description, Discovery, Problem, Sample
-from posedata.converters.array_poses import (
+from posedata.converters.array_kinds import (
     CHANNELS,
-    COORDINATES_COLUMN,
     SKELETON,
     Kind,
+    layer_of,
+    look_at,
+    rows_to_look_at,
+)
+from posedata.converters.array_poses import (
+    COORDINATES_COLUMN,
     build_clip,
     coordinates_of,
-    look_at,
-    layer_of,
-    rows_to_look_at,
-    short,
-    whole_label,
 )
 from posedata.converters.array_rows import (
     SPLITS_COLUMN,
@@ -43,9 +43,11 @@ from posedata.converters.array_rows import (
     parse_split,
     read_rows,
     samples_of,
+    short,
     splits,
     survey,
     unnamed,
+    whole_label,
 )
 from posedata.discover import find_files, found_file
 from posedata.errors import InputError
@@ -95,9 +97,12 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     """
     _find.cache_clear()
     arrays = _find(raw, options["channels"])
-    sizes = {path: file.size // max(1, _rows(file.shape)) for path, file in arrays.files.items()}
-    facts = {path: {"kind": tuple(file.kind)} for path, file in arrays.files.items()}
-    samples, problems = samples_of(arrays.table, options["val"], sizes, facts)
+
+    def facts(row: Row) -> tuple[int, Mapping[str, Any]]:
+        file = arrays.files[row.path]
+        return file.size // _rows(file.shape), {"kind": tuple(file.kind)}
+
+    samples, problems = samples_of(arrays.table, options["val"], facts)
     return Discovery(samples, [*arrays.table.problems, *problems])
 
 
@@ -147,7 +152,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     files, table = _find(raw, description.options["channels"])
 
     def fetch(row: Row) -> np.ndarray:
-        return _poses(_open(raw, row.path), row.index)
+        return _poses(_open(raw, row.path), row.number)
 
     poses, row, problems = read_rows(table, sample, fetch)
     file = files[row.path]
@@ -190,7 +195,9 @@ def _look_at(raw: Location, path: str, size: int, channels: str) -> ArrayFile:
     if array.dtype.kind not in "fiu":
         raise InputError("no array of numbers", path=path, found=array.dtype)
     rows = rows_to_look_at(_rows(array.shape)) if len(array) else []
-    kind, centre = look_at([_poses(array, row) for row in rows], array.shape[-2], array.shape[-4], channels, path)
+    kind, centre = look_at(
+        [_poses(array, row) for row in rows], array.shape[-2], array.shape[-4], channels, path
+    )
     return ArrayFile(path, size, array.shape, kind, centre)
 
 
