@@ -113,14 +113,13 @@ def look_like_scores(poses: np.ndarray) -> bool:
     poses : float, shape (..., 3)
         In metres nobody is as far away as these are in pixels.
     """
-    with np.errstate(invalid="ignore"):
-        return _may_be_scores(poses) and bool((np.abs(poses[..., :2]) > _FAR).any())
+    size = np.abs(poses[..., :2].astype(np.float64))
+    return _may_be_scores(poses) and bool((np.isfinite(size) & (size > _FAR)).any())
 
 
 def _may_be_scores(poses: np.ndarray) -> bool:
     third = poses[..., 2]
-    with np.errstate(invalid="ignore"):
-        return not ((third < 0) | (third > _LARGEST_SCORE)).any()
+    return not ((third < 0) | (third > _LARGEST_SCORE)).any()
 
 
 def skeleton_of(kind: Kind, option: str) -> Skeleton:

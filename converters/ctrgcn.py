@@ -112,7 +112,7 @@ def describe(samples: Sequence[Sample], options: Mapping[str, Any]) -> Descripti
     """Say what these arrays are, and which columns a release of them has."""
     layer = layer_of("ctrgcn", (Kind(*sample.info["kind"]) for sample in samples), options)
     return Description(
-        name=release_name([sample.path for sample in samples], "ctrgcn"),
+        name=release_name([_without_protocol(sample.path) for sample in samples], "ctrgcn"),
         title="Arrays of CTR-GCN",
         license="other: that of the data set that the arrays were made of",
         source=".npz files of CTR-GCN; coordinates as in the arrays, joints taken as "
@@ -192,6 +192,10 @@ def _find(raw: Location, channels: str, dimensions: int) -> Arrays:
         for name in names:
             try:
                 part = _look_at(archive, path, name, channels, dimensions)
+                if part is None:
+                    reason = "an array without rows"
+                    problems.append(Problem(path, "discover", reason, f"array {name!r}", "warning"))
+                    continue
                 of_part = list(_rows_of(archive, part, prefix, problems))
             except InputError as error:
                 position = error.position or f"array {name!r}"
@@ -202,8 +206,10 @@ def _find(raw: Location, channels: str, dimensions: int) -> Arrays:
     return Arrays(parts, collect(rows, problems))
 
 
-def _look_at(archive: NpzRows, path: str, name: str, channels: str, dimensions: int) -> Part:
+def _look_at(archive: NpzRows, path: str, name: str, channels: str, dimensions: int) -> Part | None:
     shape = archive.shape(name)
+    if len(shape) == 3 and not shape[0]:
+        return None
     numbers = NUM_PEOPLE * dimensions
     if len(shape) != 3 or not shape[1] or not shape[2] or shape[2] % numbers:
         raise InputError("no array of poses", path=path, position=f"array {name!r}",
@@ -278,6 +284,11 @@ def _protocol_of(path: str) -> str:
     if published:
         return _PROTOCOLS[published[1]]
     return stem.rpartition("_")[2] if "_" in stem else ""
+
+
+def _without_protocol(path: str) -> str:
+    name = PurePosixPath(path).name
+    return name.rpartition("_")[0] or name
 
 
 def _poses(frames: np.ndarray, kind: Kind) -> np.ndarray:

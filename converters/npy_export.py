@@ -121,13 +121,13 @@ def _files(target: Target, items: StagedItems) -> Iterator[tuple[str, str, Seque
         rows = rows_of_benchmark(facts, benchmark)
         for protocol in ("xsub", "xview" if benchmark == 60 else "xset"):
             for part in ("train", "val"):
-                chosen = stgcn.ntu_rows if profile is stgcn.STGCN else agcn.rows
+                chosen = stgcn.ntu_rows if profile == stgcn.STGCN else agcn.rows
                 yield protocol, part, chosen(rows, protocol, part, f"ntu{benchmark}").rows
     elif profile in _KINETICS:
         for part in ("train", "val"):
             infos = [each["info"] for each in facts.values()]
             yield _WITHOUT_PROTOCOL, part, stgcn.kinetics_rows(infos, part).rows
-    elif profile is unik.UNIK:
+    elif profile == unik.UNIK:
         for protocol in unik.TRAINING:
             for part in ("train", "val"):
                 infos = [each["info"] for each in facts.values()]

@@ -205,33 +205,47 @@ def _predictions(content: Any, frame: int, path: str, where: str) -> ImagePredic
     found = []
     without = 0
     for slot, prediction in enumerate(content):
-        place = f"{where}person {slot}"
-        if not is_object(prediction):
-            raise InputError("not a prediction", path=path, position=place, expected="an object")
-        names = list(prediction)  # a view takes long to say that a field is not there
-        values = prediction["keypoints"] if "keypoints" in names else None
-        if values is None:
+        try:
+            fields = _prediction(prediction)
+        except InputError as error:
+            raise InputError(error.message, path=path, position=f"{where}person {slot}",
+                             expected=error.expected) from None  # fmt: skip
+        if fields is None:
             without += 1
-            continue
-        keypoints = numbers(values)
-        if keypoints is None or not len(keypoints) or len(keypoints) % 3:
-            raise InputError("bad keypoints", path=path, position=place,
-                             expected="3 numbers a joint")  # fmt: skip
-        values = prediction["bbox"] if "bbox" in names else None
-        box = np.full(4, np.nan) if values is None else numbers(values)
-        if box is None or len(box) != 4:
-            raise InputError("bad bbox", path=path, position=place, expected="4 numbers")
-        score = prediction["score"] if "score" in names else None
-        if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
-            raise InputError("bad score", path=path, position=place, expected="a number")
-        category = prediction["category_id"] if "category_id" in names else None
-        track = prediction["id_"] if "id_" in names else None
-        for name, value in (("category_id", category), ("id_", track)):
-            if value is not None and (not is_whole(value) or abs(value) >= 1 << 31):
-                raise InputError(f"bad {name}", path=path, position=place,
-                                 expected="a whole number")  # fmt: skip
-        found.append(_Prediction(
-            frame, slot, keypoints, box, np.nan if score is None else float(score),
-            category or 0, "" if track is None else str(track),
-        ))  # fmt: skip
+        else:
+            found.append(_Prediction(frame, slot, *fields))
     return ImagePredictions(frame, found, without)
+
+
+def _prediction(prediction: Any) -> tuple[np.ndarray, np.ndarray, float, int, str] | None:
+    """Keypoints, box, score, category and id; None where there are no keypoints."""
+    if not is_object(prediction):
+        raise InputError("not a prediction", expected="an object")
+    names = list(prediction)  # a view takes long to say that a field is not there
+    values = prediction["keypoints"] if "keypoints" in names else None
+    if values is None:
+        return None
+    keypoints = numbers(values)
+    if keypoints is None or not keypoints.size or keypoints.size % 3:
+        raise InputError("bad keypoints", expected="3 numbers a joint")
+    values = prediction["bbox"] if "bbox" in names else None
+    box = np.full(4, np.nan) if values is None else numbers(values)
+    if box is None or box.size != 4:
+        raise InputError("bad bbox", expected="4 numbers")
+    score = prediction["score"] if "score" in names else None
+    if score is None:
+        score = np.nan
+    elif isinstance(score, bool) or not isinstance(score, int | float):
+        raise InputError("bad score", expected="a number")
+    category = prediction["category_id"] if "category_id" in names else None
+    track = prediction["id_"] if "id_" in names else None
+    if category is not None:
+        _check_whole(category, "category_id")
+    if track is not None:
+        _check_whole(track, "id_")
+    return keypoints, box, float(score), category or 0, "" if track is None else str(track)
+
+
+def _check_whole(value: Any, name: str) -> None:
+    if not is_whole(value) or abs(value) >= 1 << 31:
+        raise InputError(f"bad {name}", expected="a whole number")

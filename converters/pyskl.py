@@ -54,7 +54,7 @@ from posedata.errors import InputError
 from posedata.storage import Location
 
 #: Bytes of a pickle: all of it is in memory, and once more while it is read.
-LARGEST_FILE = 64 << 30
+LARGEST_FILE = 8 << 30
 
 _PROTOCOL_AT_END = re.compile(r"xsub|xview\d*|xset", re.ASCII)
 _SHOWN = 8

@@ -44,7 +44,7 @@ def prepare(clip: Clip, target: Target) -> tuple[Item | None, list[Change]]:
     """Make the annotation of one clip."""
     if target.profile is not None and is_known_bad(clip):
         return None, [KNOWN_BAD]
-    if target.profile is PYSKL:
+    if target.profile == PYSKL:
         annotation, changes = target.profile.apply(clip)
         keypoint = annotation.pop("keypoint")
         return Item(clip.clip_id, annotation, {"keypoint": keypoint}), changes
@@ -92,7 +92,7 @@ def _picture(clip: Clip, target: Target) -> tuple[int, int]:
 def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]:
     """Write the pickle; annotations go to the file one by one."""
     left_out = 0
-    if target.profile is PYSKL:
+    if target.profile == PYSKL:
         benchmark = ntu_benchmark(target)
         order = annotation_order(items.facts, benchmark)
         splits = annotation_splits(order, benchmark)
@@ -103,7 +103,7 @@ def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]
         table = mmaction2.table(rows_of_benchmark(items.facts, benchmark), f"ntu{benchmark}")
         splits, left_out = table.split, len(items) - len(table.rows)
         entry = (
-            mmaction2.annotation if target.profile is mmaction2.MMACTION2
+            mmaction2.annotation if target.profile == mmaction2.MMACTION2
             else mmaction2.annotation_v0
         )  # fmt: skip
         annotations = (entry(row, items[row.clip_id].arrays["keypoint"]) for row in table.rows)

@@ -178,6 +178,10 @@ def _find(raw: Location, channels: str) -> Arrays:
                 raise InputError("bones or motion, not poses: they were computed from the joints",
                                  path=path, remedy="Give the array of joints.")  # fmt: skip
             file = _look_at(raw, path, size, channels)
+            if file is None:
+                reason = "an array without rows"
+                problems.append(Problem(path, "discover", reason, severity="warning"))
+                continue
             of_file = list(_rows_of(raw, file, problems))
         except InputError as error:
             problems.append(Problem(path, "discover", error.reason, error.position or ""))
@@ -187,14 +191,16 @@ def _find(raw: Location, channels: str) -> Arrays:
     return Arrays(files, collect(rows, problems))
 
 
-def _look_at(raw: Location, path: str, size: int, channels: str) -> ArrayFile:
+def _look_at(raw: Location, path: str, size: int, channels: str) -> ArrayFile | None:
     array = _open(raw, path)
+    if array.ndim == 5 and not len(array):
+        return None
     if array.ndim not in (4, 5) or 0 in array.shape[-4:]:
         raise InputError("no array of poses", path=path, found=f"shape {array.shape}",
                          expected="(N, C, T, V, M), or (C, T, V, M)")  # fmt: skip
     if array.dtype.kind not in "fiu":
         raise InputError("no array of numbers", path=path, found=array.dtype)
-    rows = rows_to_look_at(_rows(array.shape)) if len(array) else []
+    rows = rows_to_look_at(_rows(array.shape))
     kind, centre = look_at(
         [_poses(array, row) for row in rows], array.shape[-2], array.shape[-4], channels, path
     )

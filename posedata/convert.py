@@ -227,7 +227,8 @@ def plan_conversion(
         first = (
             f"; {found.problems[0].source}: {found.problems[0].reason}" if found.problems else ""
         )
-        raise InputError(f"no samples of {dataset} here{first}", path=place,
+        given = "".join(f" with --{name} {value}" for name, value in (options or {}).items())
+        raise InputError(f"no samples of {dataset} here{given}{first}", path=place,
                          remedy="Give the folder with the extracted raw files.")  # fmt: skip
     samples = sorted(found.samples, key=lambda sample: (sample.layer, sample.clip_id))
     rows = sorted(found.clips, key=lambda row: row["clip_id"])

@@ -71,11 +71,13 @@ class Release:
         """
         if layer is None and len(self.layers) == 1:
             layer = self.layers[0]
+        if not self.layers:
+            raise UsageError("the release has no poses, only clips", path=self.place)
         if layer is None or layer not in self.manifest.layers:
             raise UsageError(
                 "which layer?" if layer is None else f"no layer {layer!r} in this release",
                 path=self.place,
-                expected=f"one of {', '.join(self.layers)}" if self.layers else "no layer at all",
+                expected=f"one of {', '.join(self.layers)}",
             )  # fmt: skip
         return self.manifest.table(layer)
 

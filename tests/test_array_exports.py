@@ -346,3 +346,25 @@ def test_kinetics_profiles_through_a_release(tmp_path):
             expected[2, t + 1, :, slot] = scores[t, m]
     np.testing.assert_array_equal(data[0], expected.astype(np.float32))
     assert load_converter("kinetics").name == "kinetics"
+
+
+@pytest.mark.parametrize(
+    ("to", "profile"),
+    [("pyskl", "pyskl"), ("pyskl", "mmaction2"), ("ctrgcn", "ctrgcn"), ("agcn", "agcn")],
+)
+def test_workers_prepare_the_same(ntu, to, profile):
+    """What a plan sends to another process is a copy: equal to the profile, not the same."""
+    plan = plan_export(ntu, to, profile=profile)
+    copy = pickle.loads(pickle.dumps(plan))
+    assert copy.target.profile is not plan.target.profile
+    for clip in posedata.open_release(ntu).iter_clips():
+        try:
+            mine, _ = plan.exporter.prepare(clip, plan.target)
+        except InputError:
+            continue
+        theirs, _ = copy.exporter.prepare(clip, copy.target)
+        assert (mine is None) == (theirs is None)
+        if mine is not None:
+            assert mine.facts == theirs.facts
+            for name in mine.arrays:
+                np.testing.assert_array_equal(mine.arrays[name], theirs.arrays[name])
