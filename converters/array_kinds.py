@@ -197,12 +197,12 @@ def find_centre(clips: Iterable[np.ndarray]) -> int | None:
     int, optional
         The one joint that is (0, 0, 0) in the first pose of the first person of every clip.
     """
-    centres = set()
+    zero: np.ndarray | None = None
     for clip in clips:
         there = (clip[0] != 0).any((-1, -2))
         if there.any():
-            first = clip[0, there.argmax()]
-            centres.add(tuple(np.flatnonzero((first == 0).all(-1)).tolist()))
-    if len(centres) == 1 and len(centre := centres.pop()) == 1:
-        return centre[0]
+            of_clip = (clip[0, there.argmax()] == 0).all(-1)
+            zero = of_clip if zero is None else zero & of_clip
+    if zero is not None and np.count_nonzero(zero) == 1:
+        return int(zero.argmax())
     return None

@@ -86,8 +86,10 @@ def prepare(clip: Clip, target: Target) -> tuple[Item, list[Change]]:
     rows = np.flatnonzero(is_held)
     poses = _Poses(rows[np.lexsort((clip.persons[rows], clip.frames[rows]))], present)
     tracks, is_kept = _track_ids(clip)
-    note("ids of persons that are no whole numbers are replaced by 0, 1, ...",
-         0 if is_kept else clip.num_persons)  # fmt: skip
+    if not is_kept:
+        note("ids of persons that are no numbers below 2**53: track_id is 0, 1, ..., and the video "
+             "has their person_ids", clip.num_persons)  # fmt: skip
+        facts["person_ids"] = list(clip.person_ids)
     if _is_image(facts) and "annotation_ids" in clip.extra:
         facts["annotation_ids"] = clip.extra["annotation_ids"][poses.rows].tolist()
     fields = _result_fields(clip, poses) if target.options["kind"] == "results" else _truth_fields(
@@ -121,9 +123,9 @@ def _is_image(facts: Mapping[str, Any]) -> bool:
 def _track_ids(clip: Clip) -> tuple[np.ndarray, bool]:
     """Number of each person: the source's, if these are whole numbers; whether they are kept."""
     numbers = [int(text) for text in clip.person_ids if re.fullmatch(r"0|[1-9][0-9]{0,15}", text)]
-    if clip.person_ids and len(numbers) == len(set(numbers)) == clip.num_persons:
-        if max(numbers) < _LARGEST_ID:
-            return np.array(numbers, np.int64), True
+    are_all = len(numbers) == len(set(numbers)) == clip.num_persons
+    if numbers and are_all and max(numbers) < _LARGEST_ID:
+        return np.array(numbers, np.int64), True
     return np.arange(clip.num_persons), not clip.person_ids
 
 
@@ -133,7 +135,7 @@ def _truth_fields(clip: Clip, poses: _Poses) -> dict[str, pa.Array]:
     if clip.visibility is not None:
         flags = clip.visibility[poses.rows].astype(np.float32)
     corners = _boxes(clip, poses)
-    sizes = corners[:, 2:] - corners[:, :2]
+    sizes = np.round(corners[:, 2:] - corners[:, :2], 10)  # 175.3599, not 175.35989999999993
     areas = np.round(sizes.prod(1), 4)
     if "areas" in clip.extra:
         known = clip.extra["areas"][poses.rows]
@@ -193,7 +195,12 @@ def _shortest(values: np.ndarray) -> np.ndarray:
     """Float32 to float64 by the shortest decimal, so that differences stay short, too."""
     import pyarrow as pa
 
-    return _text(values.reshape(-1)).cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(values.shape)
+    return (
+        _text(values.reshape(-1))
+        .cast(pa.float64())
+        .to_numpy(zero_copy_only=False)
+        .reshape(values.shape)
+    )
 
 
 def _text(numbers: np.ndarray) -> pa.Array:
@@ -304,7 +311,9 @@ def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]
     for name in columns:
         if name not in _HELD[kind]:
             yield Change("write", f"column {name} is not in the format", len(items))
-    if kind == "truth" and (empty := sum(not facts["num_frames"] for facts in items.facts.values())):
+    if kind == "truth" and (
+        empty := sum(not facts["num_frames"] for facts in items.facts.values())
+    ):
         yield Change("write", "clips without frames have no images", empty)
 
 

@@ -77,20 +77,21 @@ def _manifest(target: Target) -> Manifest:
     if target.skeleton != layer["skeleton"]:  # what has no meaning for other joints is not there
         from posedata.skeleton import load_skeleton
 
-        definitions = manifest.table(target.layer).definitions
+        table = manifest.table(target.layer)
         lost = {
             name
-            for name, column in definitions.items()
-            if column["per"] == "value"
-            or (
-                name in layer.get("own_columns", {})
-                and column["per"] == "pose"
-                and column["shape"][:1] == ["V"]
+            for name in layer.get("own_columns", {})
+            if name in table.pose_columns
+            and (
+                table.definitions[name]["per"] == "value"
+                or table.shape(name)[:1] == (table.skeleton.num_joints,)
             )
         }
         layer["columns"] = [name for name in layer["columns"] if name not in lost]
         layer["own_columns"] = {
-            name: column for name, column in layer["own_columns"].items() if name not in lost
+            name: column
+            for name, column in layer.get("own_columns", {}).items()
+            if name not in lost
         }
         layer["skeleton"] = target.skeleton
         skeleton = load_skeleton(target.skeleton)

@@ -81,7 +81,9 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
             for name in (POSES, PERSONS) if name in scans}  # fmt: skip
     torn = {problem.position for problem in problems if problem.severity == "reject"}
     samples = []
-    for clip_id in sorted({*rows, *(clip_id for of_table in runs.values() for clip_id in of_table)}):
+    for clip_id in sorted(
+        {*rows, *(clip_id for of_table in runs.values() for clip_id in of_table)}
+    ):
         if f"clip {clip_id}" in torn:
             continue
         if CLIPS in scans and clip_id not in rows:
@@ -294,7 +296,6 @@ def describe(samples: Sequence[Sample], options: Mapping[str, Any]) -> Descripti
                 skeleton=table.skeleton.name,
                 columns=tuple(table.pose_columns),
                 own_columns={n: column for n, column in own.items() if n not in of_clips},
-                left_out=tuple(layer.get("left_out", ())),
             ),
         ),
         columns=tuple(table.clip_columns),
@@ -413,7 +414,11 @@ def _persons(
     ids = poses.person_ids
     if not tables.is_own:
         count = int(poses.persons.max(initial=-1)) + 1
-        return slice(None), poses.persons, tuple(ids.get(p, "") for p in range(count)) if ids else ()
+        return (
+            slice(None),
+            poses.persons,
+            tuple(ids.get(p, "") for p in range(count)) if ids else (),
+        )
     by_frame = np.lexsort((poses.persons, poses.frames))
     number = {p: n for n, p in enumerate(dict.fromkeys(poses.persons[by_frame].tolist()))}
     persons = np.array([number[p] for p in poses.persons.tolist()], np.int32)

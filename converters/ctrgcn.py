@@ -215,6 +215,7 @@ def _look_at(archive: NpzRows, path: str, name: str, channels: str, dimensions: 
         raise InputError("no array of poses", path=path, position=f"array {name!r}",
                          found=f"shape {shape}",
                          expected=f"(N, T, {NUM_PEOPLE} * V * {dimensions})")  # fmt: skip
+    archive.check(name)
     num_joints = shape[2] // numbers
     frames = [archive.row(name, row) for row in range(min(shape[0], _ROWS_AT_THE_START))]
     for values in frames[:1]:

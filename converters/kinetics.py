@@ -52,6 +52,10 @@ _OWN_CLIP_COLUMNS: Mapping[str, Mapping[str, Any]] = {
         "type": "string", "per": "clip",
         "about": "train or val, from the folder kinetics_train or kinetics_val.",
     },
+    "frame_base": {
+        "type": "int32", "per": "clip",
+        "about": "The frame_index that the file gives frame 0: 1 as published, or 0.",
+    },
     "has_skeleton": {
         "type": "bool", "per": "clip",
         "about": "As the label table says; null where there is none. It can be wrong.",
@@ -148,7 +152,7 @@ def describe(samples: Sequence[Sample], options: Mapping[str, Any]) -> Descripti
     own = {
         name: column
         for name, column in _OWN_CLIP_COLUMNS.items()
-        if any(sample.info.get(name) is not None for sample in samples)
+        if name == "frame_base" or any(sample.info.get(name) is not None for sample in samples)
     }
     return Description(
         name=f"kinetics{number}",
@@ -204,7 +208,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     def warn(reason: str, position: str = "") -> None:
         problems.append(Problem(sample.path, "read", reason, position, "warning"))
 
-    frames, num_frames = _frames(file.frame_indices, sample.path, warn)
+    frames, num_frames, base = _frames(file.frame_indices, sample.path, warn)
     label, label_name = _label(file, sample, description, warn)
     has_skeleton = sample.info.get("has_skeleton")
     if isinstance(has_skeleton, bool) and has_skeleton != bool(len(file.rows)):
@@ -220,6 +224,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         "label_name": label_name,
         "source": sample.path,
         **known,
+        "frame_base": base,
     }
     people = People(
         frames=frames[file.rows],
@@ -282,11 +287,11 @@ def parse_kinetics(text: bytes, path: str) -> KineticsFile:
     )
 
 
-def _frames(indices: list[int], path: str, warn: Any) -> tuple[np.ndarray, int]:
-    """0-based frames of the file's 1-based indices, and the number of frames."""
+def _frames(indices: list[int], path: str, warn: Any) -> tuple[np.ndarray, int, int]:
+    """0-based frames of the file's 1-based indices, the number of frames, and 1 (or 0)."""
     if not indices:
         warn("the file has no frames")
-        return np.empty(0, np.int64), 0
+        return np.empty(0, np.int64), 0, 1
     if not all(abs(index) < 1 << 40 for index in indices):  # beyond int64 at the far end
         raise InputError("bad frame_index", path=path, found=max(indices, key=abs))
     numbers = np.array(indices, np.int64)
@@ -308,7 +313,7 @@ def _frames(indices: list[int], path: str, warn: Any) -> tuple[np.ndarray, int]:
         present = ascending - first
         gap = np.flatnonzero(present != np.arange(len(present)))[0]
         warn(f"{absent} frames are absent from the file", f"frame_index {gap + first}")
-    return numbers - first, num_frames
+    return numbers - first, num_frames, first
 
 
 def _label(

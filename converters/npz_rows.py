@@ -15,6 +15,7 @@ from posedata.storage import Location
 # Arrays up to this size are held; a chunk of a larger one that is compressed has this size.
 _HELD = 64 << 20
 _CHUNK = 8 << 20
+_BYTES = 8  # of a number at most
 
 
 class NpzRows:
@@ -60,15 +61,27 @@ class NpzRows:
         """Read all of an array."""
         return self._npz[name]
 
+    def check(self, name: str) -> None:
+        """Read an array that is compressed to its end, where its checksum is.
+
+        Raises
+        ------
+        InputError
+            If it is damaged. Its rows would be read all the same, with other numbers.
+        """
+        if self._is_streamed(name):
+            for _ in self._npz.rows(name, self._at_once(name)):
+                pass
+
     def row(self, name: str, index: int) -> np.ndarray:
         """Give one row of an array.
 
         Raises
         ------
         InputError
-            If there is none, or the file is damaged.
+            If there is none, or the file is damaged; but see `check`.
         """
-        rows, *shape = self.shape(name)
+        rows = self.shape(name)[0]
         if not 0 <= index < rows:
             raise InputError(
                 "the array has no such row", path=self._path, position=f"array {name!r}",
@@ -76,13 +89,18 @@ class NpzRows:
             )  # fmt: skip
         if name in self._held:
             return self._held[name][index]
-        size = 8 * math.prod(shape)
-        if name not in self._compressed or size * rows <= _HELD:
+        if not self._is_streamed(name):
             self._held[name] = self._npz[name]
             return self._held[name][index]
         if name not in self._streams:
-            self._streams[name] = _Stream(self._npz, name, max(1, _CHUNK // max(1, size)))
+            self._streams[name] = _Stream(self._npz, name, self._at_once(name))
         return self._streams[name].row(index)
+
+    def _is_streamed(self, name: str) -> bool:
+        return name in self._compressed and _BYTES * math.prod(self.shape(name)) > _HELD
+
+    def _at_once(self, name: str) -> int:
+        return max(1, _CHUNK // max(1, _BYTES * math.prod(self.shape(name)[1:])))
 
 
 class _Stream:

@@ -9,18 +9,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from posedata.clip import JOINT_ARRAYS
 from posedata.convert import choose_options
 from posedata.engine import check_num_workers, map_shards
 from posedata.errors import InputError, OutputError, UsageError
-from posedata.export_staging import StagedItems, open_export_staging, write_items
+from posedata.export_staging import (
+    StagedItems,
+    clear_output,
+    open_export_staging,
+    write_items,
+    written_files,
+)
 from posedata.exporter import Exporter, Item, Target, load_exporter
+from posedata.profile import Change
 from posedata.release import Release, open_release
 from posedata.storage import Location, locate
 from posedata.version import __version__
 
 if TYPE_CHECKING:
     from posedata.clip import Clip
-    from posedata.profile import Change
     from posedata.skeleton import Skeleton
 
 _SHOWN = 10
@@ -147,14 +154,17 @@ def plan_export(
     """
     opened = release if isinstance(release, Release) else open_release(release)
     exporter = load_exporter(to)
-    table = opened.table(layer)
+    if exporter.prepare is None and not (layer is skeleton is limit is None):
+        raise UsageError(f"--to {to} is about the whole release",
+                         remedy="Leave out --layer, --skeleton and --limit.")  # fmt: skip
+    table = opened.table(layer) if exporter.prepare is not None else None
     if limit is not None and limit < 1:
         raise UsageError("--limit", found=limit, expected="1 or more")
     if profile is not None and profile not in exporter.profiles:
         raise UsageError(f"--to {to} has no profile of this name", found=repr(profile),
                          expected=", ".join(exporter.profiles) or "none")  # fmt: skip
     chosen = exporter.profiles[profile] if profile is not None else None
-    wanted = skeleton or table.skeleton.name
+    wanted = skeleton or (table.skeleton.name if table else "")
     if chosen is not None and wanted != chosen.skeleton:
         raise UsageError(f"the profile {profile} reads another joint set", found=wanted,
                          expected=chosen.skeleton)  # fmt: skip
@@ -168,7 +178,8 @@ def plan_export(
         release=opened,
         exporter=exporter,
         target=Target(
-            manifest=opened.manifest, layer=table.layer, skeleton=wanted, profile=chosen,
+            manifest=opened.manifest, layer=table.layer if table else "", skeleton=wanted,
+            profile=chosen,
             options=choose_options(exporter.name, exporter.options, options or {}), splits=splits,
             release=opened,
         ),
@@ -217,11 +228,13 @@ def export(
         check_num_workers(num_workers)
     place = locate(out)
     report = _report_place(place, plan.exporter)
+    if resume and not overwrite and (finished := _finished(place, report, plan)) is not None:
+        return finished
     staging = Location(place.fs, place.path.rstrip("/") + ".unfinished")
     done = open_export_staging(
         place, report, staging, plan.fingerprint(), resume=resume, overwrite=overwrite
     )
-    names = plan.release.part_names(plan.target.layer)
+    names = plan.release.part_names(plan.target.layer) if plan.exporter.prepare else []
     each = replace(plan, target=replace(plan.target, splits={}))  # large, and of no use there
     tasks = [
         PartTask(index, name, each, staging) for index, name in enumerate(names)
@@ -235,21 +248,25 @@ def export(
     ):
         done[record["part"]] = record
     records = [done[index] for index in sorted(done)]
-    misfits = _misfits(plan, records)
+    misfits = _misfits(plan, records) if plan.exporter.prepare else {}
     if misfits and not plan.drop_misfits:
         staging.remove()
         raise _refusal(plan, misfits)
     clips = sum(record["items"] for record in records)
-    if not clips:
+    if plan.exporter.prepare is None:
+        clips = plan.release.manifest.counts["clips"]
+    elif not clips:
         staging.remove()
         raise InputError("nothing to export", path=plan.release.place,
                          found="; ".join(sorted(set(misfits.values()))[:3]) or "no clips",
                          )  # fmt: skip
 
+    clear_output(place, report, staging)
     with StagedItems(staging, sorted(done)) as items:
         at_the_end = list(plan.exporter.write(plan.target, items, place))
-    for change in at_the_end:
-        records[-1]["changes"].append([change.step, change.what, change.amount, change.amount])
+    records.append({
+        "changes": [[c.step, c.what, c.amount, c.amount] for c in at_the_end]
+    })  # fmt: skip
     summary = ExportSummary(
         out=str(place),
         report=str(report),
@@ -262,9 +279,25 @@ def export(
         misfits=misfits,
         joints=_joints(plan),
     )
-    report.write_bytes(_report(plan, summary))
+    report.write_bytes(_report(plan, summary, written_files(place, staging)))
     staging.remove()
     return summary
+
+
+def _finished(place: Location, report: Location, plan: ExportPlan) -> ExportSummary | None:
+    """Say what an export did that is complete already; None if there is none of this plan."""
+    if not report.exists():
+        return None
+    try:
+        content = json.loads(report.read_bytes(1 << 30))
+        if content["made_by"] != {"operation": "export", **plan.fingerprint()}:
+            return None
+        names = ("format", "layer", "skeleton", "profile", "clips", "changes", "misfits", "joints")
+        return ExportSummary(
+            out=str(place), report=str(report), **{name: content[name] for name in names}
+        )
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -287,6 +320,10 @@ def prepare_part(task: PartTask) -> dict[str, Any]:
         clips) and ``misfits``.
     """
     plan = task.plan
+    prepare = plan.exporter.prepare
+    if prepare is None:
+        raise UsageError(f"{plan.exporter.name} takes no clips")
+    lost = _lost_by_remap(plan)
     amounts: Counter[tuple[str, str]] = Counter()
     clips: Counter[tuple[str, str]] = Counter()
     misfits: dict[str, str] = {}
@@ -297,9 +334,9 @@ def prepare_part(task: PartTask) -> dict[str, Any]:
             if plan.clip_ids is not None and clip.clip_id not in plan.clip_ids:
                 continue
             seen.append(clip.clip_id)
-            changes: list[Change] = []
+            changes = [Change("remap", f"column {name} left out", 1) for name in lost]
             try:
-                item, further = plan.exporter.prepare(clip, plan.target)
+                item, further = prepare(clip, plan.target)
                 changes += further
             except InputError as error:
                 misfits[clip.clip_id] = error.reason
@@ -339,6 +376,18 @@ def remap_clip(clip: Clip, skeleton: Skeleton) -> Clip:
     joints = clip.skeleton.num_joints
     extra = {n: a for n, a in clip.extra.items() if a.ndim < 2 or a.shape[1] != joints}
     return replace(clip, skeleton=skeleton, extra=extra, unrounded={}, **changed)
+
+
+def _lost_by_remap(plan: ExportPlan) -> list[str]:
+    """Name the columns with values for each joint that `remap_clip` has no rule for."""
+    table = plan.release.table(plan.target.layer)
+    joints = table.skeleton.num_joints
+    if plan.target.skeleton == table.skeleton.name:
+        return []
+    return [
+        name for name in table.pose_columns
+        if name not in (*JOINT_ARRAYS, "boxes") and table.shape(name)[:1] == (joints,)
+    ]  # fmt: skip
 
 
 def _clips(plan: ExportPlan, name: str) -> Iterator[Clip]:
@@ -396,13 +445,15 @@ def _add_up(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _joints(plan: ExportPlan) -> list[dict[str, Any]]:
     from posedata.remap import remap_ledger
 
+    if not plan.target.layer:
+        return []
     source = plan.release.table(plan.target.layer).skeleton
     if source.name == plan.target.skeleton:
         return []
     return [asdict(origin) for origin in remap_ledger(source, plan.target.skeleton)]
 
 
-def _report(plan: ExportPlan, summary: ExportSummary) -> bytes:
+def _report(plan: ExportPlan, summary: ExportSummary, files: list[str]) -> bytes:
     content = {
         "format": summary.format,
         "made_by": {"operation": "export", **plan.fingerprint()},
@@ -419,6 +470,7 @@ def _report(plan: ExportPlan, summary: ExportSummary) -> bytes:
         "changes": summary.changes,
         "misfits": summary.misfits,
         "joints": summary.joints,
+        "files": files,
     }
     return (json.dumps(content, indent=1, ensure_ascii=False, default=list) + "\n").encode()
 

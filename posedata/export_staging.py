@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from posedata.errors import OutputError
+from posedata.errors import InputError, OutputError
 from posedata.exporter import Item
 from posedata.storage import Location
 
@@ -20,6 +20,9 @@ def open_export_staging(
     resume: bool, overwrite: bool,
 ) -> dict[int, dict[str, Any]]:  # fmt: skip
     """Prepare the place of an export, or find out what an interrupted run has left there.
+
+    What is there stays until `clear_output`: an export that turns out to be impossible has not
+    removed the one before.
 
     Parameters
     ----------
@@ -45,23 +48,62 @@ def open_export_staging(
         if not resume:
             raise OutputError("an unfinished export is there", path=out,
                               remedy="Give --resume to complete it, or --overwrite.")  # fmt: skip
-        if json.loads((staging / "plan.json").read_bytes(_MOST_BYTES)) != plan:
+        if _begun(staging)["plan"] != plan:
             raise OutputError("the unfinished export was begun with other options or from another "
                               "release", path=out,
                               remedy="Give --overwrite to begin again.")  # fmt: skip
         return _done(staging)
-    if out.exists() and not out.is_empty():
-        if not overwrite:
-            raise OutputError("the output exists already", path=out,
-                              remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
-        if not report.exists():
-            raise OutputError("not an export of posedata, so it is not overwritten", path=out,
-                              remedy="Remove it yourself, or give another -o.")  # fmt: skip
-        out.remove()
-        report.remove()
+    if not (overwrite or out.is_empty()):
+        raise OutputError("the output exists already", path=out,
+                          remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
+    kept = _begun(staging)["kept"] if begun else _not_of_the_export(out, report)
     staging.remove()
-    (staging / "plan.json").write_bytes(json.dumps(plan).encode())
+    content = json.dumps({"plan": plan, "kept": kept})
+    (staging / "plan.json").write_bytes(content.encode())
     return {}
+
+
+def clear_output(out: Location, report: Location, staging: Location) -> None:
+    """Remove what an earlier export, or an interrupted one, has written; nothing else."""
+    kept = set(_begun(staging)["kept"])
+    report.remove()
+    for name in list_files(out):
+        if name not in kept:
+            (out / name if name else out).remove()
+
+
+def written_files(out: Location, staging: Location) -> list[str]:
+    """List the files of an export that is complete but for its report; "" is ``out`` itself."""
+    kept = set(_begun(staging)["kept"])
+    return [name for name in list_files(out) if name not in kept]
+
+
+def list_files(out: Location) -> list[str]:
+    """List the files below a folder, relative to it; "" for a file."""
+    if not out.exists():
+        return []
+    if not out.fs.isdir(out.path):
+        return [""]
+    start = len(out.path.rstrip("/")) + 1
+    return sorted(path[start:] for path in out.fs.find(out.path))
+
+
+def _not_of_the_export(out: Location, report: Location) -> list[str]:
+    """List what is in a folder beside the files of an export; refuse what is no export."""
+    present = list_files(out)
+    if not present:
+        return []
+    try:
+        files = json.loads(report.read_bytes(_MOST_BYTES))["files"]
+        own = {*files, report.path.removeprefix(f"{out.path.rstrip('/')}/")}
+    except (InputError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise OutputError("not an export of posedata, so it is not overwritten", path=out,
+                          remedy="Remove it yourself, or give another -o.") from error  # fmt: skip
+    return [name for name in present if name not in own]
+
+
+def _begun(staging: Location) -> dict[str, Any]:
+    return json.loads((staging / "plan.json").read_bytes(_MOST_BYTES))
 
 
 def write_items(staging: Location, part: int, items: Iterable[Item]) -> int:
@@ -96,7 +138,7 @@ class StagedItems:
         self._heads: dict[str, tuple[int, dict[str, Any]]] = {}
         for part in parts:
             text = (staging / f"items-{part:05}.jsonl").read_bytes(_MOST_BYTES).decode()
-            for line in text.splitlines():
+            for line in text.split("\n")[:-1]:  # splitlines() also splits within a label
                 head = json.loads(line)
                 self._heads[head["clip_id"]] = part, head
 

@@ -85,10 +85,11 @@ class Exporter:
         What reads it, in a line.
     suffix : str
         Of the file that is written, e.g. ``.pkl``; empty, if it is a folder.
-    prepare : callable
+    prepare : callable, optional
         ``(clip, target) -> (Item or None, sequence of Change)``. A pure function; None where the
         clip is left out, which a Change must say; raises InputError for what the format cannot
-        hold.
+        hold. An exporter without it writes from the manifest alone: no clip is read, and its
+        target has no layer and no skeleton.
     write : callable
         ``(target, items, out: Location) -> iterable of Change``: writes the files from the items,
         and says what of them is in none. ``items`` iterates over all in the order of the release,
@@ -102,7 +103,7 @@ class Exporter:
     name: str
     about: str
     suffix: str
-    prepare: Callable[[Clip, Target], tuple[Item | None, Iterable[Change]]]
+    prepare: Callable[[Clip, Target], tuple[Item | None, Iterable[Change]]] | None
     write: Callable[[Target, StagedItems, Location], Iterable[Change]]
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     options: tuple[Option, ...] = ()

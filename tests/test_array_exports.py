@@ -368,3 +368,20 @@ def test_workers_prepare_the_same(ntu, to, profile):
             assert mine.facts == theirs.facts
             for name in mine.arrays:
                 np.testing.assert_array_equal(mine.arrays[name], theirs.arrays[name])
+
+
+def test_a_kinetics_file_that_counts_from_0_is_not_late(tmp_path):
+    """The script takes frame_index as it is: 1-based files come one frame late, 0-based do not."""
+    person = {"pose": [0.5, 0.25] * 18, "score": [0.5] * 18}
+    for first in (0, 1):
+        frames = [{"frame_index": first + t, "skeleton": [person]} for t in range(3)]
+        folder = tmp_path / f"raw{first}" / "kinetics_train"
+        folder.mkdir(parents=True)
+        content = {"data": frames, "label": "abseiling", "label_index": 0}
+        (folder / "clip.json").write_text(json.dumps(content))
+        convert(plan_conversion("kinetics", folder.parent), tmp_path / f"rel{first}", num_workers=1)
+        out = tmp_path / f"out{first}"
+        exported(tmp_path / f"rel{first}", "stgcn", out, "stgcn_kinetics", drop=False)
+        data = np.load(out / "train_data.npy")
+        there = np.flatnonzero(data[0, 2, :, 0, 0]).tolist()
+        assert there == [first, first + 1, first + 2]

@@ -131,10 +131,10 @@ def test_names_without_an_annotation_are_a_warning(tmp_path):
 
 
 def test_fields_without_a_place_are_a_warning(tmp_path):
-    value = [in_space("a", box=[1], name="x"), in_space("b", box=[2])]
+    value = [in_space("a", box=[1], video="x"), in_space("b", box=[2])]
     write(tmp_path / "a.pkl", value)
     assert reasons(discover(tmp_path)) == [
-        ("", "fields that are left out: 'box' (in 2), 'name' (in 1)", "warning")
+        ("", "fields that are left out: 'box' (in 2), 'video' (in 1)", "warning")
     ]
 
 

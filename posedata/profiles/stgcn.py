@@ -208,7 +208,7 @@ def kinetics_slots(clip: Clip, note: Note, *, most: int, frames: int) -> Bodies:
         raise UsageError(f"clip {clip.clip_id} has no keypoints_2d, or no scores")
     slots = slots_of(clip)
     note_lost_order(clip, note, most)
-    index = clip.frames + 1
+    index = clip.frames + clip.info.get("frame_base", 1)
     if len(index) and index.max() >= frames:
         raise InputError(
             "somebody in a frame after the last one", path=clip.clip_id,
