@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posedata.converters.frame_names import parse_frame_name
+from posedata.converters.frame_names import FrameName, parse_frame_name
 from posedata.errors import InputError
+from posedata.json_columns import records_of, scalars, stack
 from posedata.json_view import is_array, is_object, is_whole, numbers, view_json
 
 
@@ -54,6 +55,18 @@ class AlphaPoseFile(NamedTuple):
     has_space_joints: bool
 
 
+class _People(NamedTuple):
+    """The people of a file, in its order; the field with their joints; the name of their images.
+
+    In a list, they name the image themselves.
+    """
+
+    form: str
+    pose: str
+    people: Sequence[Any]
+    images: Sequence[str] | None
+
+
 class _Entry(NamedTuple):
     place: str
     image: Any
@@ -70,22 +83,27 @@ def parse_alphapose(text: bytes, path: str) -> AlphaPoseFile:
         With the place, where something is not what the format says, where images are of several
         videos, or people have different numbers of joints.
     """
-    content = view_json(text, path)
-    form, entries = _entries(content, path)
+    found = _people(view_json(text, path), path)
+    return _by_field(found) or _one_by_one(found, path)
+
+
+def _one_by_one(found: _People, path: str) -> AlphaPoseFile:
     rows: list[np.ndarray] = []
     frames, ids, boxes, scores = [], [], [], []
     stems: dict[str, Any] = {}
     has_space_joints = False
-    for entry in entries:
-        stem, frame = _frame(entry, path)
-        if stem not in stems:
-            stems[stem] = entry.image
+    for entry in _entries(found, path):
+        name = _image_name(entry.image)
+        if name is None:
+            raise _wrong("no frame number in image_id", entry, path,
+                         "a name that ends in digits, e.g. 12.jpg")  # fmt: skip
+        stems.setdefault(name.stem, entry.image)
         keypoints = numbers(entry.keypoints)
         if keypoints is None or not len(keypoints) or len(keypoints) % 3:
             raise _wrong("bad keypoints", entry, path, "an array of x, y, score for each joint")
         if rows and len(keypoints) != len(rows[0]):
             raise _wrong("bad keypoints", entry, path, f"{len(rows[0])} numbers as at the first")
-        frames.append(frame)
+        frames.append(name.number)
         rows.append(keypoints)
         ids.append(_id(entry, path))
         boxes.append(_box(entry, path))
@@ -96,22 +114,57 @@ def parse_alphapose(text: bytes, path: str) -> AlphaPoseFile:
         raise InputError("images of several videos in one file", path=path, found=names,
                          expected="one name with numbers",
                          remedy="Run AlphaPose on each video by itself.")  # fmt: skip
-    has_ids = any(text not in ("", "0") for text in ids)
+    return _file(
+        found, np.array(frames, np.int64), np.array(rows) if rows else np.empty((0, 0)), ids,
+        np.array(boxes), np.array(scores), has_space_joints,
+    )  # fmt: skip
+
+
+def _by_field(found: _People) -> AlphaPoseFile | None:
+    """Do what `_one_by_one` does, ten times as fast; None where anything is unusual."""
+    people = records_of(found.people)
+    if people is None or not people.objects:
+        return None
+    images = people.column("image_id") if found.images is None else found.images
+    keypoints = stack(people.column(found.pose))
+    scores = scalars(people.column("score"))
+    boxes = _corners(people.column("box"))
+    tracks = people.column("idx")
+    if (
+        keypoints is None or not keypoints.size or keypoints.shape[1] % 3 or scores is None
+        or boxes is None or not set(map(type, tracks)) <= {int, float, type(None)}
+        or len(set(map(type, images))) > 1  # 1 and 1.0 would be one image
+    ):  # fmt: skip
+        return None
+    names = {image: _image_name(image) for image in dict.fromkeys(images)}
+    if len({name and name.stem for name in names.values()} - {None}) != 1 or None in names.values():
+        return None
+    return _file(
+        found, np.array([names[image].number for image in images], np.int64), keypoints,
+        ["" if track is None else f"{track:.17g}" for track in tracks], boxes, scores,
+        any(joints is not None for joints in people.column("pred_xyz_jts")),
+    )  # fmt: skip
+
+
+def _file(
+    found: _People, frames: np.ndarray, keypoints: np.ndarray, ids: Sequence[str],
+    boxes: np.ndarray, scores: np.ndarray, has_space_joints: bool,
+) -> AlphaPoseFile:  # fmt: skip
     return AlphaPoseFile(
-        form=form,
-        frames=np.array(frames, np.int64),
-        keypoints=np.array(rows).reshape(len(rows), -1, 3) if rows else np.empty((0, 0, 3)),
-        ids=ids if has_ids else (),
-        boxes=np.array(boxes) if not np.isnan(boxes).all() else None,
-        pose_scores=np.array(scores) if not np.isnan(scores).all() else None,
+        form=found.form,
+        frames=frames,
+        keypoints=keypoints.reshape(len(frames), keypoints.shape[1] // 3, 3),
+        ids=ids if any(text not in ("", "0") for text in ids) else (),
+        boxes=boxes if not np.isnan(boxes).all() else None,
+        pose_scores=scores if not np.isnan(scores).all() else None,
         has_space_joints=has_space_joints,
     )
 
 
-def _entries(content: Any, path: str) -> tuple[str, Iterator[_Entry]]:
-    """Tell the form of a file, and go through its people."""
+def _people(content: Any, path: str) -> _People:
+    """Tell the form of a file, and find its people."""
     if is_array(content):
-        return "default", _entries_of_list(content, path)
+        return _People("default", "keypoints", content, None)
     images = list(content.items()) if is_object(content) else None
     if images is None:
         raise InputError("not a result file of AlphaPose", path=path, expected="a list or object")
@@ -120,7 +173,11 @@ def _entries(content: Any, path: str) -> tuple[str, Iterator[_Entry]]:
         ("open", "people", "pose_keypoints_2d"),
     ):
         if all(is_object(image) and is_array(image.get(people)) for _, image in images):
-            return form, _entries_of_images(images, people, pose, path)
+            lists = [(name, image.get(people)) for name, image in images]
+            return _People(
+                form, pose, [person for _, of_image in lists for person in of_image],
+                [name for name, of_image in lists for _ in range(len(of_image))],
+            )  # fmt: skip
     if images and all(is_array(image) for _, image in images):
         raise InputError("a result file of PoseFlow, not of AlphaPose", path=path,
                          remedy="Give alphapose-results.json instead.")  # fmt: skip
@@ -131,35 +188,31 @@ def _entries(content: Any, path: str) -> tuple[str, Iterator[_Entry]]:
                      expected="a list, or an object with bodies or people by image")  # fmt: skip
 
 
-def _entries_of_list(content: Any, path: str) -> Iterator[_Entry]:
-    for row, person in enumerate(content):
+def _entries(found: _People, path: str) -> Iterator[_Entry]:
+    slots: dict[str, int] = {}
+    for row, person in enumerate(found.people):
+        place = f"entry {row}"
+        name: Any = None
+        if found.images is not None:
+            name = found.images[row]
+            slots[name] = slots.get(name, -1) + 1
+            place = f"{name!r}, person {slots[name]}"
         if not is_object(person):
-            raise InputError("not a person", path=path, position=f"entry {row}",
-                             expected="an object")  # fmt: skip
-        yield _Entry(f"entry {row}", person.get("image_id"), person.get("keypoints"), person)
+            raise InputError("not a person", path=path, position=place, expected="an object")
+        if found.images is None:
+            name = person.get("image_id")
+        yield _Entry(place, name, person.get(found.pose), person)
 
 
-def _entries_of_images(
-    images: list[tuple[str, Any]], people: str, pose: str, path: str
-) -> Iterator[_Entry]:
-    for name, image in images:
-        for slot, person in enumerate(image.get(people)):
-            place = f"{name!r}, person {slot}"
-            if not is_object(person):
-                raise InputError("not a person", path=path, position=place, expected="an object")
-            yield _Entry(place, name, person.get(pose), person)
-
-
-def _frame(entry: _Entry, path: str) -> tuple[str, int]:
+def _image_name(image: Any) -> FrameName | None:
     """Stem and number of an image's name; the number alone, where the file has that."""
-    image = entry.image
     if is_whole(image) and 0 <= image < 1 << 62:
-        return "", image
-    name = parse_frame_name(PurePosixPath(image).stem) if isinstance(image, str) else None
-    if name is None:
-        raise _wrong("no frame number in image_id", entry, path,
-                     "a name that ends in digits, e.g. 12.jpg")  # fmt: skip
-    return name.stem, name.number
+        return FrameName("", image)
+    if not isinstance(image, str):
+        return None
+    dot = image.rfind(".")
+    plain = 0 < dot < len(image) - 1 and "/" not in image  # what pathlib takes long to find out
+    return parse_frame_name(image[:dot] if plain else PurePosixPath(image).stem)
 
 
 def _id(entry: _Entry, path: str) -> str:
@@ -195,6 +248,18 @@ def _score(entry: _Entry, path: str) -> float:
         return float(value)
     except OverflowError:
         return np.inf
+
+
+def _corners(values: Sequence[Any]) -> np.ndarray | None:
+    """Boxes of all people as x0 y0 x1 y1; None where not all or none have one."""
+    if all(value is None for value in values):
+        return np.full((len(values), 4), np.nan)
+    boxes = stack(values)
+    if boxes is None or boxes.shape[1] != 4:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        boxes[:, 2:] += boxes[:, :2]
+    return boxes
 
 
 def _wrong(message: str, entry: _Entry, path: str, expected: str) -> InputError:

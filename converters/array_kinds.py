@@ -34,7 +34,7 @@ _NUM_CHANNELS = {"xy": 2, "xys": 3, "xyz": 3, "xyxyz": 5}
 # The joint sets that published arrays have, by number of joints, in space and in the picture.
 _IN_SPACE = {25: "nturgbd25", 20: "kinect20"}
 _IN_PICTURE = {25: "nturgbd25", 20: "kinect20", 18: "openpose18", 17: "coco17"}
-_UNIK = {17: "smarthome17"}  # its 2D arrays have no scores
+_UNIK = {17: "smarthome17"}
 
 # Kinect sees 8 m far, and scores end near 1: what is beyond is something else.
 _FAR = 20.0
@@ -139,9 +139,10 @@ def skeleton_of(kind: Kind, option: str) -> Skeleton:
             raise UsageError(f"--skeleton {option}: the array has another number of joints",
                              found=num_joints, expected=skeleton.num_joints)  # fmt: skip
         return skeleton
-    name = (_IN_SPACE if channels == "xyz" else _IN_PICTURE).get(num_joints)
-    if channels == "xyxyz":
-        name = _UNIK.get(num_joints)
+    known = {"xyz": _IN_SPACE, "xyxyz": _UNIK}.get(channels, _IN_PICTURE)
+    name = known.get(num_joints)
+    if channels == "xy" and num_joints in _UNIK:  # COCO's poses, or UNIK's, which have no scores
+        name = None
     if name is None:
         sets = [name for name in list_skeletons() if load_skeleton(name).num_joints == num_joints]
         raise InputError(

@@ -93,6 +93,8 @@ def scan_table(place: Location, path: str) -> Scan:
 def _read_headers(file: IO[bytes], path: str) -> tuple[tuple[str, ...], int]:
     """Give the names of the columns, and the byte at which the rows begin."""
     text = bytes(file.read(_LONGEST_RECORD))
+    if not text:
+        raise InputError("the file is empty", path=path)
     line, newline, _ = text.partition(b"\n")
     if not newline and len(text) == _LONGEST_RECORD:
         raise InputError("no line with the names of columns", path=path, position="line 1")

@@ -220,9 +220,7 @@ def scan_skeleton(text, size):
                 if position < 0:
                     status, found, expected = ENDED, num_frames, np.int64(4)
                     break
-                fields, i, bad, longest = _read_fields(
-                    text, position, JOINT_FIELDS, values, spans
-                )
+                fields, i, bad, longest = _read_fields(text, position, JOINT_FIELDS, values, spans)
                 if fields != JOINT_FIELDS:
                     status, found, expected = FIELDS, np.int64(fields), np.int64(JOINT_FIELDS)
                     break

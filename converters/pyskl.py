@@ -297,9 +297,9 @@ def _kind_of(annotation: Any, row: Row, channels: str) -> Kind:
     if keypoint is None and "frame_inds" in annotation:
         raise InputError(
             "an entry of the index of Kinetics-400, without poses", **place,
-            remedy="They are in PYSKL's kpfiles, many pickles apart from this one, which posedata "
-            "does not read: put each entry's keypoint into it, shape (M, T, V, 2), with "
-            "keypoint_score.",
+            remedy="They are in PYSKL's kpfiles, pickles apart from this one, which posedata does "
+            "not read: put each entry's keypoint into it, shape (M, T, V, 2), with "
+            "keypoint_score",
         )  # fmt: skip
     if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or 0 in keypoint.shape[2:]:
         raise InputError("no poses: bad keypoint", found=short(keypoint),

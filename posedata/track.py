@@ -165,7 +165,14 @@ def _require_library() -> None:
 
 
 def _load_library() -> tuple[Any, Any]:
-    import supervision
-    from trackers import ByteTrackTracker
+    try:
+        import supervision
+        from trackers import ByteTrackTracker
+    except ImportError as error:  # OpenCV, which it needs, asks for the libraries of a display
+        raise UsageError(
+            "the package trackers cannot be loaded", found=error,
+            remedy="Where there is no display, install opencv-python-headless in place of "
+            "opencv-python.",
+        ) from error  # fmt: skip
 
     return supervision, ByteTrackTracker

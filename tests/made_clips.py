@@ -93,6 +93,11 @@ def awkward_clips(**options: Any) -> list[Clip]:
     return sorted(clips, key=lambda clip: clip.clip_id)
 
 
+def clips_in_3d() -> list[Clip]:
+    """Give the same in metres, with Kinect's joints."""
+    return awkward_clips(skeleton="nturgbd25", arrays=("keypoints_3d", "visibility"), slots=False)
+
+
 def write_release(
     place: Path | str, clips: Sequence[Clip], *, own_columns: Mapping[str, Any] | None = None,
     clip_columns: Sequence[str] = CLIP_COLUMNS, splits: Sequence[tuple[str, str, str]] = (),

@@ -155,7 +155,7 @@ def test_labels(tmp_path):
     [(120, {}, "kinect20", {"keypoints_3d"}),
      (102, {"channels": "xys"}, "coco17", {"keypoints_2d", "scores"}),
      (102, {"channels": "xyz", "skeleton": "h36m17"}, "h36m17", {"keypoints_3d"}),
-     (68, {"dimensions": "2"}, "coco17", {"keypoints_2d"})],
+     (68, {"dimensions": "2", "skeleton": "coco17"}, "coco17", {"keypoints_2d"})],
 )  # fmt: skip
 def test_other_widths(tmp_path, width, options, skeleton, columns):
     rows = x(1, width=width) / 2

@@ -64,7 +64,7 @@ def test_files_are_found_with_the_subset_of_their_folder(tmp_path):
     ]  # fmt: skip
     assert list(found.problems) == []
     description = kinetics.describe(found.samples, OPTIONS)
-    assert set(description.own_columns) == {"subset"}
+    assert set(description.own_columns) == {"subset", "frame_base"}
     clips = [
         {"clip_id": s.clip_id, **kinetics.read(locate(tmp_path), s, description)[0].info}
         for s in found.samples

@@ -384,7 +384,8 @@ def test_types_are_those_of_the_format(tmp_path):
     clip, _ = clip_of(tmp_path, synthetic()[0])
     assert {name: str(array.dtype) for name, array in clip.arrays.items()} == {
         "keypoints_3d": "float32", "keypoints_2d": "float32", "visibility": "uint8",
-        "slots": "int32", "keypoints_depth": "float32", "orientations": "float32", "tracking_states": "uint8",
+        "slots": "int32", "keypoints_depth": "float32", "orientations": "float32",
+        "tracking_states": "uint8",
         **{name: "float32" if "lean" in name else "int32" for name in BODY_COLUMNS},
     }  # fmt: skip
     assert all(array.flags.c_contiguous for array in clip.arrays.values())
@@ -439,7 +440,9 @@ def test_fields_without_a_column_of_the_format_are_kept_with_all_fields(tmp_path
     clip, _ = clip_of(tmp_path, synthetic()[0], all_fields=False)
     assert sorted(clip.arrays) == sorted(ALWAYS)
     sample = Sample(NAME, "", 0)
-    few, all_of_them = (set(ntu.describe([sample], choice).layer().columns) for choice in (FEW, ALL))
+    few, all_of_them = (
+        set(ntu.describe([sample], choice).layer().columns) for choice in (FEW, ALL)
+    )
     assert all_of_them - few == {
         *BODY_COLUMNS, "tracking_states", "keypoints_depth", "orientations"
     }  # fmt: skip

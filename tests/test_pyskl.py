@@ -219,7 +219,7 @@ def test_without_scores_the_origin_is_nowhere(tmp_path):
     annotation = in_picture()
     del annotation["keypoint_score"]
     annotation["keypoint"][0, 2, 7] = 0
-    clip, _ = read(tmp_path, [annotation])
+    clip, _ = read(tmp_path, [annotation], skeleton="coco17")
     assert np.argwhere(np.isnan(clip.keypoints_2d[:, :, 0])).tolist() == [[2, 7]]
 
 

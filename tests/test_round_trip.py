@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_clips import awkward_clips, made_clip, write_release
+from made_clips import awkward_clips, clips_in_3d, made_clip, write_release
 
 from posedata.clip import Clip
 from posedata.convert import convert, plan_conversion
@@ -52,11 +52,6 @@ class Case:
     back: Mapping[str, str] = field(default_factory=dict)
     clips: Callable[[], list[Clip]] = awkward_clips
     becomes: Callable[[Clip], Clip] = lambda clip: clip
-
-
-def clips_in_3d() -> list[Clip]:
-    arrays = ("keypoints_3d", "visibility")
-    return awkward_clips(skeleton="nturgbd25", arrays=arrays, slots=False)
 
 
 def clips_with_frames() -> list[Clip]:

@@ -179,7 +179,8 @@ def test_labels_that_do_not_fit_reject_the_array(tmp_path, content, reason):
     [(3, 25, "nturgbd25", {"keypoints_3d"}), (3, 20, "kinect20", {"keypoints_3d"}),
      (3, 18, "openpose18", {"keypoints_2d", "scores"}),
      (3, 17, "coco17", {"keypoints_2d", "scores"}),
-     (2, 17, "coco17", {"keypoints_2d"}), (5, 17, "smarthome17", {"keypoints_2d", "keypoints_3d"})],
+     (2, 18, "openpose18", {"keypoints_2d"}),
+     (5, 17, "smarthome17", {"keypoints_2d", "keypoints_3d"})],
 )  # fmt: skip
 def test_channels(tmp_path, channels, joints, skeleton, columns):
     array = rows(1, channels, joints=joints)
@@ -193,6 +194,14 @@ def test_channels(tmp_path, channels, joints, skeleton, columns):
         assert np.array_equal(clip.dense("keypoints_3d"), pose[..., -3:])
     if "scores" in columns:
         assert np.array_equal(clip.dense("scores"), pose[..., 2])
+
+
+def test_17_joints_without_scores_are_coco_s_or_unik_s(tmp_path):
+    write(tmp_path, rows(1, 2, joints=17), ["a"], [0])
+    with pytest.raises(InputError, match=r"--skeleton: coco17, .*, smarthome17"):
+        read_all(tmp_path)
+    ((clip, _),) = read_all(tmp_path, skeleton="unik")
+    assert clip.skeleton.name == "smarthome17" and clip.scores is None
 
 
 def test_three_channels_can_be_told_by_an_option(tmp_path):

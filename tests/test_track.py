@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -166,3 +167,9 @@ def test_real_tracks_are_those_of_people_who_were_associated_by_other_means(shar
         if (key := (frame, pose.tobytes())) in true_person and frame != 37
     }
     assert len(found) == 2  # in frame 37 OpenPose made two of one person, upper and lower half
+
+
+def test_a_library_that_cannot_be_loaded_says_why(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trackers", None)
+    with pytest.raises(UsageError, match=r"the package trackers cannot be loaded.*headless"):
+        track._load_library()
