@@ -15,7 +15,7 @@ from posedata.converter import LayerDescription, Option
 from posedata.errors import InputError, UsageError
 from posedata.skeleton import Skeleton, list_skeletons, load_skeleton
 
-SKELETON = Option("skeleton", "the joint set of the array, e.g. h36m17; auto: by its size", "auto")
+SKELETON = Option("joints", "the joint set of the array, e.g. h36m17; auto: by its size", "auto")
 CHANNELS = Option(
     "channels", "what three channels are: xyz, or x, y and the score (xys); auto: by the joint set",
     "auto", ("auto", "xyz", "xys"),
@@ -136,7 +136,7 @@ def skeleton_of(kind: Kind, option: str) -> Skeleton:
     if option != "auto":
         skeleton = load_skeleton(option)
         if skeleton.num_joints != num_joints:
-            raise UsageError(f"--skeleton {option}: the array has another number of joints",
+            raise UsageError(f"--joints {option}: the array has another number of joints",
                              found=num_joints, expected=skeleton.num_joints)  # fmt: skip
         return skeleton
     known = {"xyz": _IN_SPACE, "xyxyz": _UNIK}.get(channels, _IN_PICTURE)
@@ -147,7 +147,7 @@ def skeleton_of(kind: Kind, option: str) -> Skeleton:
         sets = [name for name in list_skeletons() if load_skeleton(name).num_joints == num_joints]
         raise InputError(
             "the joint set cannot be told from the array", found=f"{num_joints} joints",
-            remedy=f"Give it with --skeleton: {', '.join(sets)}." if sets else
+            remedy=f"Give it with --joints: {', '.join(sets)}." if sets else
             f"posedata knows no joint set of this size; it knows {', '.join(list_skeletons())}.",
         )  # fmt: skip
     return load_skeleton(name)
@@ -156,7 +156,7 @@ def skeleton_of(kind: Kind, option: str) -> Skeleton:
 def layer_of(name: str, kinds: Iterable[Kind], options: Mapping[str, Any]) -> LayerDescription:
     """Describe the layer of the most frequent kind; what is of another kind is rejected later."""
     (kind, _), *_ = Counter(kinds).most_common(1)
-    skeleton = skeleton_of(kind, options["skeleton"])
+    skeleton = skeleton_of(kind, options["joints"])
     return LayerDescription(
         name=name, skeleton=skeleton.name, columns=("slots", *COLUMNS[kind.channels])
     )

@@ -16,7 +16,7 @@ from posedata.errors import InputError
 
 VAL = Option(
     "val", "what a split named val is; auto: test, for the protocols that have no validation "
-    "split (xsub, xview, xset, cs, cv, official) where none is named test", "auto",
+    "split (xsub, xview, xset, cs, cv) where none is named test", "auto",
     ("auto", "val", "test"),
 )  # fmt: skip
 
@@ -34,7 +34,7 @@ OFFICIAL = "official"
 _SPLITS = "train|training|validation|valid|val|testing|test|eval|all"
 _SAME = {"training": "train", "valid": "val", "eval": "val", "testing": "test"}
 _NAMED = re.compile(rf"(?:(.+)[_-])?({_SPLITS})(\d*)", re.IGNORECASE | re.ASCII | re.DOTALL)
-_VAL_IS_TEST = re.compile(r"xsub|xview\d*|xset|cs|cv\d*|official", re.IGNORECASE | re.ASCII)
+_VAL_IS_TEST = re.compile(r"xsub\d*|xview\d*|xset|cs|cv\d*", re.IGNORECASE | re.ASCII)
 # What ST-GCN, 2s-AGCN and UNIK keep of the file's name in the sample's.
 _ENDINGS = ("_pose3d.json", ".skeleton", ".json")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from posedata.clip import Clip
@@ -21,6 +23,7 @@ CHANNELS = Option(
     "auto", ("auto", "3d", "2d"),
 )  # fmt: skip
 _STEP = "make_dense"
+_VAL_IS_TEST = re.compile(r"xsub\d*|xview\d*|xset", re.ASCII)
 
 
 def joint_channels(clip: Clip, channels: str, changes: list[Change]) -> np.ndarray:
@@ -118,6 +121,6 @@ def label_of(clip: Clip) -> int:
     return int(label)
 
 
-def part_name(split: str, splits: dict[str, list[str]]) -> str:
-    """Name a split as training repos do: ``val`` for ``test`` where that is all there is."""
-    return "val" if split == "test" and len(splits) == 2 and "train" in splits else split
+def part_name(protocol: str, split: str) -> str:
+    """Name a split as training repos do: ``val`` for the test split of NTU RGB+D and N-UCLA."""
+    return "val" if split == "test" and _VAL_IS_TEST.fullmatch(protocol) else split

@@ -152,7 +152,7 @@ def _release_splits(
         yield _WITHOUT_PROTOCOL, "all", rows(facts)
     for protocol, parts in target.splits.items():
         for split, names in parts.items():
-            yield protocol, part_name(split, dict(parts)), rows(names)
+            yield protocol, part_name(protocol, split), rows(names)
 
 
 def _profiles(*profiles: Profile) -> dict[str, Profile]:

@@ -109,7 +109,7 @@ def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]
         annotations = (entry(row, items[row.clip_id].arrays["keypoint"]) for row in table.rows)
     else:
         splits = {
-            f"{protocol}_{part_name(split, parts)}": [name for name in names if name in items]
+            f"{protocol}_{part_name(protocol, split)}": [name for name in names if name in items]
             for protocol, parts in target.splits.items()
             for split, names in parts.items()
         }

@@ -225,7 +225,9 @@ def plan_conversion(
     found = converter.discover(place, chosen)
     if not found.samples and not found.clips:
         first = (
-            f"; {found.problems[0].source}: {found.problems[0].reason}" if found.problems else ""
+            f"; {found.problems[0].source}: {found.problems[0].reason}".rstrip(".")
+            if found.problems
+            else ""
         )
         given = "".join(f" with --{name} {value}" for name, value in (options or {}).items())
         raise InputError(f"no samples of {dataset} here{given}{first}", path=place,

@@ -221,7 +221,7 @@ def test_pyskl_as_it_is(flat, tmp_path):
     release, (first, _) = flat
     summary = exported(release, "pyskl", tmp_path / "a.pkl", drop=False)
     content = pickle.loads((tmp_path / "a.pkl").read_bytes())
-    assert content["split"] == {"fold_val": ["a"], "fold_train": ["b"]}
+    assert content["split"] == {"fold_test": ["a"], "fold_train": ["b"]}
     annotation = content["annotations"][0]
     assert {k: v for k, v in annotation.items() if not isinstance(v, np.ndarray)} == {
         "frame_dir": "a", "label": 1, "total_frames": 4, "img_shape": (480, 640),
@@ -257,7 +257,7 @@ def test_pyskl_needs_a_picture_size_for_2d(tmp_path):
 def test_stgcn_as_it_is(flat, tmp_path):
     release, (first, second) = flat
     exported(release, "stgcn", tmp_path / "a", drop=False)
-    data = np.load(tmp_path / "a" / "fold" / "val_data.npy")
+    data = np.load(tmp_path / "a" / "fold" / "test_data.npy")
     assert data.shape == (1, 3, 7, 17, 2)  # the longest clip's frames
     np.testing.assert_array_equal(data[0, :2, 2, :, 0], first.keypoints_2d[1].T)
     np.testing.assert_array_equal(data[0, 2, 2, :, 0], first.scores[1])
@@ -316,9 +316,11 @@ def test_a_clip_without_poses_is_refused(tmp_path, to):
 
 
 def test_parts_are_named_as_training_repos_do():
-    assert part_name("test", {"train": [], "test": []}) == "val"
-    assert part_name("test", {"train": [], "validation": [], "test": []}) == "test"
-    assert part_name("train", {"train": [], "test": []}) == "train"
+    assert part_name("xsub", "test") == "val"
+    assert part_name("xview3", "test") == "val"
+    assert part_name("official", "test") == "test"
+    assert part_name("cs", "validation") == "validation"
+    assert part_name("xset", "train") == "train"
 
 
 def test_kinetics_profiles_through_a_release(tmp_path):

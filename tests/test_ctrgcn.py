@@ -14,7 +14,7 @@ from posedata.errors import PosedataError
 from posedata.storage import locate
 
 OPTIONS = {
-    "all_fields": False, "skeleton": "auto", "channels": "auto", "dimensions": "3", "val": "auto",
+    "all_fields": False, "joints": "auto", "channels": "auto", "dimensions": "3", "val": "auto",
 }  # fmt: skip
 random = np.random.default_rng(0)
 
@@ -154,8 +154,8 @@ def test_labels(tmp_path):
     ("width", "options", "skeleton", "columns"),
     [(120, {}, "kinect20", {"keypoints_3d"}),
      (102, {"channels": "xys"}, "coco17", {"keypoints_2d", "scores"}),
-     (102, {"channels": "xyz", "skeleton": "h36m17"}, "h36m17", {"keypoints_3d"}),
-     (68, {"dimensions": "2", "skeleton": "coco17"}, "coco17", {"keypoints_2d"})],
+     (102, {"channels": "xyz", "joints": "h36m17"}, "h36m17", {"keypoints_3d"}),
+     (68, {"dimensions": "2", "joints": "coco17"}, "coco17", {"keypoints_2d"})],
 )  # fmt: skip
 def test_other_widths(tmp_path, width, options, skeleton, columns):
     rows = x(1, width=width) / 2

@@ -17,7 +17,7 @@ from posedata.converters import pyskl
 from posedata.errors import InputError, PosedataError, UsageError
 from posedata.storage import locate
 
-OPTIONS = {"all_fields": False, "skeleton": "auto", "channels": "auto", "val": "auto"}
+OPTIONS = {"all_fields": False, "joints": "auto", "channels": "auto", "val": "auto"}
 random = np.random.default_rng(0)
 
 
@@ -93,8 +93,8 @@ def test_annotations_are_clips_with_the_splits_that_name_them(tmp_path):
 @pytest.mark.parametrize(
     ("name", "option", "expected"),
     [("train", "auto", "official/train"), ("val", "auto", "official/val"),
-     ("val", "test", "official/test"), ("official_val", "auto", "official/test"),
-     ("official_val", "val", "official/val"), ("test", "auto", "official/test"),
+     ("val", "test", "official/test"), ("official_val", "auto", "official/val"),
+     ("official_val", "test", "official/test"), ("test", "auto", "official/test"),
      ("train1", "auto", "split1/train"), ("test3", "auto", "split3/test"),
      ("xset_val", "auto", "xset/test"), ("gym_val", "auto", "gym/val"),
      ("cs_validation", "auto", "cs/validation"), ("my list", "auto", "my list/all"),
@@ -219,7 +219,7 @@ def test_without_scores_the_origin_is_nowhere(tmp_path):
     annotation = in_picture()
     del annotation["keypoint_score"]
     annotation["keypoint"][0, 2, 7] = 0
-    clip, _ = read(tmp_path, [annotation], skeleton="coco17")
+    clip, _ = read(tmp_path, [annotation], joints="coco17")
     assert np.argwhere(np.isnan(clip.keypoints_2d[:, :, 0])).tolist() == [[2, 7]]
 
 
@@ -305,7 +305,7 @@ def test_a_picture_that_was_resized_is_a_warning(tmp_path):
      (17, "h36m17", "h36m17"), (13, "lcrnet13", "lcrnet13")],
 )  # fmt: skip
 def test_joint_sets_in_space(tmp_path, joints, option, skeleton):
-    clip, _ = read(tmp_path, [in_space(joints=joints)], skeleton=option)
+    clip, _ = read(tmp_path, [in_space(joints=joints)], joints=option)
     assert clip.skeleton.name == skeleton
 
 
@@ -317,7 +317,7 @@ def test_a_joint_set_that_cannot_be_told_is_asked_for(tmp_path, joints, named):
 
 def test_a_joint_set_of_another_size_is_refused(tmp_path):
     with pytest.raises(UsageError, match="found 17, expected 25"):
-        read(tmp_path, [in_picture()], skeleton="nturgbd25")
+        read(tmp_path, [in_picture()], joints="nturgbd25")
 
 
 def test_a_score_as_the_third_channel_is_asked_for(tmp_path):

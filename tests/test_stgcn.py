@@ -16,7 +16,7 @@ from posedata.converters import stgcn
 from posedata.errors import InputError, PosedataError
 from posedata.storage import locate
 
-OPTIONS = {"all_fields": False, "skeleton": "auto", "channels": "auto", "val": "auto"}
+OPTIONS = {"all_fields": False, "joints": "auto", "channels": "auto", "val": "auto"}
 NAMES = ["S001C001P001R001A001.skeleton", "S001C001P001R001A002.skeleton", "clip_3.json"]
 random = np.random.default_rng(0)
 
@@ -104,7 +104,7 @@ def test_rows_that_repeat_a_name_are_kept_once(tmp_path):
     ("part", "folder", "expected"),
     [("train", "", "official/train"), ("val", "", "official/val"), ("test", "", "official/test"),
      ("val", "xview", "xview/test"), ("val", "kinetics", "kinetics/val"),
-     ("val", "official", "official/test"), ("all", "", "official/all"),
+     ("val", "official", "official/val"), ("all", "", "official/all"),
      ("cs_validation", "", "cs/validation"), ("mine", "", None)],
 )  # fmt: skip
 def test_splits_are_named_after_file_and_folder(tmp_path, part, folder, expected):
@@ -198,15 +198,15 @@ def test_channels(tmp_path, channels, joints, skeleton, columns):
 
 def test_17_joints_without_scores_are_coco_s_or_unik_s(tmp_path):
     write(tmp_path, rows(1, 2, joints=17), ["a"], [0])
-    with pytest.raises(InputError, match=r"--skeleton: coco17, .*, smarthome17"):
+    with pytest.raises(InputError, match=r"--joints: coco17, .*, smarthome17"):
         read_all(tmp_path)
-    ((clip, _),) = read_all(tmp_path, skeleton="unik")
+    ((clip, _),) = read_all(tmp_path, joints="unik")
     assert clip.skeleton.name == "smarthome17" and clip.scores is None
 
 
 def test_three_channels_can_be_told_by_an_option(tmp_path):
     write(tmp_path, rows(1, joints=17), ["a"], [0])
-    ((clip, _),) = read_all(tmp_path, channels="xyz", skeleton="h36m17")
+    ((clip, _),) = read_all(tmp_path, channels="xyz", joints="h36m17")
     assert clip.skeleton.name == "h36m17" and clip.keypoints_2d is None
 
 
