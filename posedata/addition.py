@@ -14,7 +14,7 @@ from posedata.errors import InputError
 from posedata.storage import locate
 
 if TYPE_CHECKING:
-    from posedata.convert import Plan
+    from posedata.plan import Plan
     from posedata.release import Release
 
 # What the poses' source may know of a clip that the release does not.

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 
 from posedata import staging
 from posedata.card import write_card
-from posedata.convert import ConvertSummary, Plan, layer_table
+from posedata.convert import ConvertSummary, layer_table
 from posedata.converter import Problem, load_converter
 from posedata.errors import OutputError
 from posedata.layer_table import clip_schema
 from posedata.manifest import FILE_NAME, MOST_BYTES, Manifest, read_manifest
+from posedata.plan import Plan
 from posedata.release_files import read_small_table
 from posedata.release_writer import (
     write_rejects,

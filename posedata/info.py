@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from posedata.convert import choose_options
 from posedata.converter import Converter, Discovery, list_converters, load_converter
 from posedata.errors import InputError, PosedataError
 from posedata.manifest import FILE_NAME
+from posedata.plan import choose_options
 from posedata.release import Release, open_release
 from posedata.staging import is_unfinished
 from posedata.storage import Location, locate

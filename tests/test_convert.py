@@ -16,7 +16,7 @@ import pytest
 
 import posedata
 import posedata.storage
-from posedata import convert as conversion
+from posedata import plan as planning
 from posedata import staging
 from posedata.convert import convert, plan_conversion
 from posedata.errors import InputError, OutputError, ReleaseError, UsageError
@@ -37,7 +37,7 @@ def raw(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(conversion, "SHARD_CLIPS", SHARD_CLIPS)
+    monkeypatch.setattr(planning, "SHARD_CLIPS", SHARD_CLIPS)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -52,12 +52,12 @@ def contents(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def undisturbed(raw, tmp_path_factory) -> dict[str, str]:
     out = tmp_path_factory.mktemp("undisturbed") / "release"
-    before = conversion.SHARD_CLIPS
-    conversion.SHARD_CLIPS = SHARD_CLIPS
+    before = planning.SHARD_CLIPS
+    planning.SHARD_CLIPS = SHARD_CLIPS
     try:
         convert(plan_conversion("ntu", raw), out, num_workers=1)
     finally:
-        conversion.SHARD_CLIPS = before
+        planning.SHARD_CLIPS = before
     return contents(out)
 
 
@@ -94,8 +94,8 @@ def test_nothing_of_this_machine_is_in_the_release(raw, tmp_path):
 
 KILLED_RUN = """
 import sys
-from posedata import convert as conversion
-conversion.SHARD_CLIPS = int(sys.argv[3])
+from posedata import plan as planning
+planning.SHARD_CLIPS = int(sys.argv[3])
 from posedata.convert import convert, plan_conversion
 if __name__ == "__main__":
     print("go", flush=True)

@@ -21,15 +21,16 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFile
 
-from posedata import convert as conversion
+from posedata import plan as planning
 from posedata import release_writer
 from posedata.clip import Clip
-from posedata.convert import Plan, convert, plan_conversion
+from posedata.convert import convert, plan_conversion
 from posedata.converter import Problem, load_converter
 from posedata.errors import InputError, PosedataError, ReleaseError, UsageError
 from posedata.info import info
 from posedata.layer_table import LayerTable
 from posedata.manifest import FILE_NAME, Manifest
+from posedata.plan import Plan
 from posedata.release import Release, open_release
 from posedata.release_writer import write_part, write_rejects, write_splits, write_table
 from posedata.skeleton import load_skeleton
@@ -64,7 +65,7 @@ class Made:
 
 def small_parts(patch: pytest.MonkeyPatch) -> None:
     """Make several parts of several row groups out of few clips."""
-    patch.setattr(conversion, "SHARD_CLIPS", SHARD_CLIPS)
+    patch.setattr(planning, "SHARD_CLIPS", SHARD_CLIPS)
     patch.setattr(release_writer, "ROW_GROUP_BYTES", ROW_GROUP_BYTES)
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from posedata import convert as conversion
+from posedata import plan as planning
 from posedata.convert import convert, plan_conversion
 from posedata.manifest import FILE_NAME
 from posedata.release import open_release
@@ -36,7 +36,7 @@ def valid(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("valid")
     make_ntu(folder / "raw", NUM_CLIPS, num_frames=12, quirks=["three_bodies", "nan_joint"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversion, "SHARD_CLIPS", SHARD_CLIPS)
+        patch.setattr(planning, "SHARD_CLIPS", SHARD_CLIPS)
         convert(
             plan_conversion("ntu", folder / "raw", all_fields=True),
             folder / "release",

@@ -17,7 +17,8 @@ from posedata.cli.sizes import human_bytes
 from posedata.errors import UsageError
 
 if TYPE_CHECKING:
-    from posedata.convert import ConvertSummary, Plan
+    from posedata.convert import ConvertSummary
+    from posedata.plan import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -127,7 +128,7 @@ def make_release(
 ) -> None:  # fmt: skip
     """Make a release, or add a layer to one, and show what was done; see `convert`."""
     from posedata.convert import convert as run
-    from posedata.convert import plan_conversion
+    from posedata.plan import plan_conversion
 
     if into is not None and out is not None:
         raise UsageError("--into and --out exclude each other: --into names the release")
