@@ -84,6 +84,14 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
             )
     severities = [problem.severity for problem in problems()]
     poses = sum(entry.get("poses", 0) for entry in files.values())
+    if base is not None:
+        added = severities[len(former) :]
+        made_by["added"] = {
+            "clips": sum(part["rows"] for part in parts),
+            "poses": sum(part["poses"] for part in parts),
+            "rejects": added.count("reject"),
+            "warnings": added.count("warning"),
+        }
     manifest = Manifest(
         name=description.name,
         title=base.manifest.title if base else description.title,
@@ -126,7 +134,8 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     (out / "README.md").write_bytes(write_card(manifest, __version__))
     (out / FILE_NAME).write_bytes(manifest.to_json())
     staging.clear_staging(out)
-    rejects = (problem for problem in problems() if problem.severity == "reject")
+    new = islice(problems(), len(former), None)
+    rejects = (problem for problem in new if problem.severity == "reject")
     return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
 
 
@@ -167,6 +176,10 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
     """
     if not (out / FILE_NAME).exists():
         return None
+    if plan.base is None and staging.before_addition(out) is not None:
+        raise OutputError("an unfinished addition to the release is there", path=out,
+                          remedy="First complete it: its command, with --into and "
+                          "--resume.")  # fmt: skip
     manifest = read_manifest((out / FILE_NAME).read_bytes(MOST_BYTES), str(out / FILE_NAME))
     last = manifest.history[-1] if manifest.history else {}
     mine = plan.fingerprint()
@@ -177,7 +190,11 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
                           remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
     staging.clear_staging(out)  # left behind by a kill just after the manifest
     with (out / "rejects.parquet").open() as file:
-        rows = pq.ParquetFile(file).read().slice(0, 1 << 16).to_pylist()
+        table = pq.ParquetFile(file).read()
+    if "added" in last:  # the last rows are those of the addition
+        added = last["added"]["rejects"] + last["added"]["warnings"]
+        table = table.slice(table.num_rows - added)
+    rows = table.slice(0, 1 << 16).to_pylist()
     rejects = (Problem(**row) for row in rows if row["severity"] == "reject")
     return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
 
@@ -185,8 +202,9 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
 def _summary(
     out: Location, plan: Plan, manifest: Manifest, rejects: tuple[Problem, ...]
 ) -> ConvertSummary:
+    counts = manifest.history[-1].get("added", manifest.counts)
     return ConvertSummary(
         out=str(out), name=manifest.name, first_rejects=rejects,
         left_out=tuple(name for layer in plan.description.layers for name in layer.left_out),
-        **{key: manifest.counts[key] for key in ("clips", "poses", "rejects", "warnings")},
+        **{key: counts[key] for key in ("clips", "poses", "rejects", "warnings")},
     )  # fmt: skip

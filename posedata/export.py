@@ -10,25 +10,26 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from posedata.clip import JOINT_ARRAYS
-from posedata.convert import choose_options
 from posedata.engine import check_num_workers, map_shards
 from posedata.errors import InputError, OutputError, UsageError
 from posedata.export_staging import (
     StagedItems,
     clear_output,
+    list_files,
     open_export_staging,
     write_items,
     written_files,
 )
 from posedata.exporter import Exporter, Item, Target, load_exporter
+from posedata.plan import choose_options
 from posedata.profile import Change
 from posedata.release import Release, open_release
+from posedata.skeleton import Skeleton, load_skeleton
 from posedata.storage import Location, locate
 from posedata.version import __version__
 
 if TYPE_CHECKING:
     from posedata.clip import Clip
-    from posedata.skeleton import Skeleton
 
 _SHOWN = 10
 
@@ -164,7 +165,9 @@ def plan_export(
         raise UsageError(f"--to {to} has no profile of this name", found=repr(profile),
                          expected=", ".join(exporter.profiles) or "none")  # fmt: skip
     chosen = exporter.profiles[profile] if profile is not None else None
-    wanted = skeleton or (table.skeleton.name if table else "")
+    wanted = table.skeleton.name if table else ""
+    if skeleton is not None and skeleton != wanted:
+        wanted = load_skeleton(skeleton).name
     if chosen is not None and wanted != chosen.skeleton:
         raise UsageError(f"the profile {profile} reads another joint set", found=wanted,
                          expected=chosen.skeleton)  # fmt: skip
@@ -228,9 +231,10 @@ def export(
         check_num_workers(num_workers)
     place = locate(out)
     report = _report_place(place, plan.exporter)
-    if resume and not overwrite and (finished := _finished(place, report, plan)) is not None:
-        return finished
     staging = Location(place.fs, place.path.rstrip("/") + ".unfinished")
+    if resume and not overwrite and (finished := _finished(place, report, plan)) is not None:
+        staging.remove()  # left behind by a kill just after the report
+        return finished
     done = open_export_staging(
         place, report, staging, plan.fingerprint(), resume=resume, overwrite=overwrite
     )
@@ -291,6 +295,8 @@ def _finished(place: Location, report: Location, plan: ExportPlan) -> ExportSumm
     try:
         content = json.loads(report.read_bytes(1 << 30))
         if content["made_by"] != {"operation": "export", **plan.fingerprint()}:
+            return None
+        if not set(content["files"]) <= set(list_files(place)):
             return None
         names = ("format", "layer", "skeleton", "profile", "clips", "changes", "misfits", "joints")
         return ExportSummary(
@@ -392,7 +398,6 @@ def _lost_by_remap(plan: ExportPlan) -> list[str]:
 
 def _clips(plan: ExportPlan, name: str) -> Iterator[Clip]:
     from posedata.release_files import read_part
-    from posedata.skeleton import load_skeleton
 
     table = plan.release.table(plan.target.layer)
     other = plan.target.skeleton != table.skeleton.name

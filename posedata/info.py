@@ -100,7 +100,12 @@ def raw_info(place: Any, dataset: str | None = None) -> dict[str, Any]:
     names = list_converters() if dataset is None else [dataset]
     best: tuple[tuple[bool, int, int], str, Discovery] | None = None
     for name in names:
-        converter = load_converter(name)
+        try:
+            converter = load_converter(name)
+        except ImportError:  # another package's, which lacks something
+            if dataset is not None:
+                raise
+            continue
         options = {"all_fields": False, **choose_options(name, converter.options, {})}
         try:
             found = converter.discover(location, options)

@@ -2,69 +2,86 @@
 
 An estimator's file is a list of people with the same few fields. Python work for each person, not
 the JSON parser, is what takes the time; a whole column at once takes little of it. What is not
-there, or not all of one kind, is ``None`` here: the reader then goes through the people one by one
-and says what is wrong with which. Import this module where files are read, as
-:mod:`posedata.json_view`, whose views these columns are made of.
+there, or not all of one kind, is None here: the reader then goes through the people one by one and
+says what is wrong with which. Import this module where files are read, as
+:mod:`posedata.json_view`, whose views the columns are made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 import simdjson
 
-# Text that no file of poses has. Long, of one character: so it is sought in large steps.
-_MARK = b"@" * 48
-_BETWEEN = b',"%s",' % _MARK
+# A view looks for a field name by name: many names would take the square of their number.
+_MOST_NAMES = 32
 
 
-@dataclass(frozen=True)
-class Records:
-    """Objects of a list, seen by their fields.
+class Columns(NamedTuple):
+    """Objects of a list, field by field.
 
     Attributes
     ----------
-    objects : sequence
-        N objects of a view.
-    layouts : sequence of tuple of str
-        The different lists of field names that they have.
-    kinds : sequence of int
-        Which of these each object has.
+    num_objects : int
+        N.
+    values : mapping
+        Name of a field: its value in each of the N objects, None where it is absent or null.
+    fields : set of str
+        All fields that any of the objects has.
     """
 
-    objects: Sequence[Any]
-    layouts: Sequence[tuple[str, ...]]
-    kinds: Sequence[int]
-
-    def column(self, name: str) -> list[Any]:
-        """Value of a field in each of the N objects; None where it is absent or null."""
-        # A view takes 3 microseconds to say that a field is not there, 0.1 to give one.
-        having = [name in layout for layout in self.layouts]
-        if all(having):
-            return [one[name] for one in self.objects]
-        if not any(having):
-            return [None] * len(self.objects)
-        pairs = zip(self.objects, self.kinds, strict=True)
-        return [one[name] if having[kind] else None for one, kind in pairs]
+    num_objects: int
+    values: Mapping[str, Sequence[Any]]
+    fields: Set[str]
 
 
-def records_of(values: Iterable[Any]) -> Records | None:
-    """Look at a list's objects by their fields.
+def columns_of(values: Iterable[Any], names: Sequence[str]) -> Columns | None:
+    """Look at some fields of a list's objects.
+
+    Parameters
+    ----------
+    values : iterable
+        Of a view.
+    names : sequence of str
+        The fields.
 
     Returns
     -------
-    Records, optional
-        None if a value is anything else than an object of a view.
+    Columns, optional
+        None if a value is anything else than an object.
     """
     objects = list(values)
     if not set(map(type, objects)) <= {simdjson.Object}:
         return None
-    numbered: dict[tuple[str, ...], int] = {}
-    kinds = [numbered.setdefault(names, len(numbered)) for names in map(tuple, objects)]
-    return Records(objects, list(numbered), kinds)
+    return _alike(objects, names) or _unlike(objects, names)
+
+
+def _alike(objects: Sequence[Any], names: Sequence[str]) -> Columns | None:
+    """Columns of objects that have as many fields as the first, and all that it has."""
+    first = tuple(objects[0]) if objects else ()
+    if len(set(map(len, objects))) > 1 or len(set(first)) < len(first) or len(first) > _MOST_NAMES:
+        return None
+    try:
+        every = {name: [one[name] for one in objects] for name in first}
+    except KeyError:
+        return None
+    absent = [None] * len(objects)
+    found = {name: every.get(name, absent) for name in names}
+    return Columns(len(objects), found, every.keys())
+
+
+def _unlike(objects: Sequence[Any], names: Sequence[str]) -> Columns:
+    layouts: dict[tuple[str, ...], int] = {}
+    kinds = [layouts.setdefault(layout, len(layouts)) for layout in map(tuple, objects)]
+    found = {}
+    for name in names:  # a view takes 3 microseconds to say that a field is not there
+        having = [name in layout for layout in layouts]
+        found[name] = [
+            one[name] if having[kind] else None for one, kind in zip(objects, kinds, strict=True)
+        ]
+    return Columns(len(objects), found, set().union(*layouts))
 
 
 def stack(column: Iterable[Any]) -> np.ndarray | None:
@@ -91,13 +108,23 @@ def stack(column: Iterable[Any]) -> np.ndarray | None:
     return np.frombuffer(bytearray().join(rows)).reshape(len(rows), max(sizes, default=0) // 8)
 
 
+def lengths(column: Sequence[Any]) -> list[int] | None:
+    """Lengths of arrays, 0 where there is none; None if a value is anything else."""
+    kinds = set(map(type, column))
+    if kinds == {simdjson.Array}:
+        return list(map(len, column))
+    if kinds <= {simdjson.Array, type(None)}:
+        return [0 if value is None else len(value) for value in column]
+    return None
+
+
 def scalars(column: Sequence[Any]) -> np.ndarray | None:
     """Put numbers into an array.
 
     Returns
     -------
     float64, shape (N,), optional
-        NaN for None. None if a value is anything else than a number.
+        NaN where there is none. None if a value is anything else than a number.
     """
     kinds = set(map(type, column))
     if not kinds <= {int, float, type(None)}:
@@ -105,38 +132,4 @@ def scalars(column: Sequence[Any]) -> np.ndarray | None:
     present = column
     if type(None) in kinds:
         present = [np.nan if value is None else value for value in column]
-    try:
-        return np.array(present, np.float64)
-    except OverflowError:
-        return None
-
-
-def view_files(texts: Sequence[bytes]) -> list[Any] | None:
-    """Parse JSON files in one go, which takes a third of the time for small ones.
-
-    Parameters
-    ----------
-    texts : sequence of bytes
-        The whole files.
-
-    Returns
-    -------
-    list, optional
-        The view of each file. None if any text is not JSON by itself, or not plain: with a byte
-        order mark, backslashes, NaN. Then `posedata.json_view.view_json` reads them, or says why
-        not.
-    """
-    if not texts:
-        return []
-    # No string but the marks between the texts can be the mark. Where each of these is an item of
-    # the list, every second one, the texts are the other items: none goes on in the next.
-    joined = b"[%s]" % _BETWEEN.join(texts)
-    if b"\\" in joined or joined.count(_MARK) != len(texts) - 1:
-        return None
-    try:
-        values = list(simdjson.Parser().parse(joined))
-    except (ValueError, RuntimeError):
-        return None
-    if len(values) != 2 * len(texts) - 1 or not set(values[1::2]) <= {_MARK.decode()}:
-        return None
-    return values[::2]
+    return np.array(present, np.float64)

@@ -7,12 +7,18 @@ are read, not before: it loads the JSON library.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Any
 
 import numpy as np
 import simdjson
 
 from posedata.json_text import parse_json
+
+# The memory is up to 14 times as large.
+_LARGEST_IN_KEPT_MEMORY = 1 << 20
+_kept = threading.local()
 
 
 def view_json(text: bytes, path: str) -> Any:
@@ -38,9 +44,28 @@ def view_json(text: bytes, path: str) -> Any:
         Where the text is not JSON, with line and column.
     """
     try:
-        return simdjson.Parser().parse(text.removeprefix(b"\xef\xbb\xbf"))
+        return parse(text.removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RuntimeError):
         return parse_json(text, path)
+
+
+def parse(text: bytes) -> Any:
+    """Parse plain JSON, in memory that is kept for the next text if it is little.
+
+    Fresh memory takes as long to get from the system as a small text to parse.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        If it is no JSON or beyond this parser.
+    """
+    if len(text) <= _LARGEST_IN_KEPT_MEMORY:
+        parser = getattr(_kept, "parser", None)
+        if parser is None:
+            parser = _kept.parser = simdjson.Parser()
+        with contextlib.suppress(RuntimeError):  # views of the text before are still there
+            return parser.parse(text)
+    return simdjson.Parser().parse(text)
 
 
 def is_object(value: Any) -> bool:

@@ -69,6 +69,11 @@ def open_staging(
         (out / DIRECTORY / _REPLACING).remove()
         return {}
     if not resume:
+        if before_addition(out) is not None:
+            raise OutputError("the output exists already: a release with an unfinished addition is "
+                              "there", path=out,
+                              remedy="Complete that with its command, --into and --resume; or give "
+                              "another -o.")  # fmt: skip
         if unfinished:
             state = "an unfinished release"
         else:
@@ -81,18 +86,18 @@ def open_staging(
     if not (out / DIRECTORY / _PLAN).exists():
         _begin(out, plan)
         return {}
-    _expect_same_plan(out, plan)
+    _expect_same_plan(out, plan, "Run the command that began it, or give --overwrite.")
     return _done(out)
 
 
-def _expect_same_plan(out: Location, plan: dict[str, Any]) -> None:
+def _expect_same_plan(out: Location, plan: dict[str, Any], remedy: str) -> None:
     begun = json.loads((out / DIRECTORY / _PLAN).read_bytes(_MOST_BYTES))
     different = [key for key in plan if begun.get(key) != plan[key]]
     if different:
         raise OutputError(
             "the unfinished release was begun with other " + ", ".join(different), path=out,
             found=_short(begun, different), expected=_short(plan, different),
-            remedy="Run the command that began it, or give --overwrite.",
+            remedy=remedy,
         )  # fmt: skip
 
 
@@ -129,7 +134,7 @@ def open_addition(
         if not resume:
             raise OutputError("an unfinished addition to the release is there", path=out,
                               remedy="Give --resume to complete it.")  # fmt: skip
-        _expect_same_plan(out, plan)
+        _expect_same_plan(out, plan, "Run the command that began it.")
         return _done(out)
     for layer in layers:
         if (out / "data" / layer).exists():
@@ -224,4 +229,4 @@ def _done(out: Location) -> dict[int, dict[str, Any]]:
 
 
 def _short(plan: dict[str, Any], keys: list[str]) -> str:
-    return ", ".join(f"{key} {str(plan.get(key))[:60]}" for key in keys)
+    return ", ".join(f"{key} {str(plan.get(key))[:200]}" for key in keys)

@@ -17,7 +17,7 @@ from posedata.errors import PosedataError, ReleaseError
 from posedata.layer_table import LayerTable, flat_values
 from posedata.release import Release
 from posedata.release_files import SMALL_TABLES, read_small_table, reading
-from posedata.staging import DIRECTORY
+from posedata.staging import DIRECTORY, before_addition
 from posedata.storage import Location
 
 _BLOCK = 1 << 20
@@ -62,9 +62,10 @@ def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
             yield Finding(name, reason)
     if not (release.place / "README.md").exists():
         yield Finding("README.md", "the file is missing")
+    is_growing = before_addition(release.place) is not None
     for path in sorted(release.place.fs.find(release.place.path)):
         name = path[len(release.place.path) :].strip("/")
-        if name.startswith(f"{DIRECTORY}/"):
+        if name.startswith(f"{DIRECTORY}/") or (is_growing and _is_of_a_new_layer(name, release)):
             continue
         if name.endswith(".parquet") and name not in files:
             yield Finding(name, "not in posedata.json")
@@ -104,6 +105,12 @@ def validate(release: Release, *, quick: bool = False) -> Iterator[Finding]:
             if name not in damaged:
                 for reason in _check_part(release.place / name, files[name], table, known):
                     yield Finding(name, reason)
+
+
+def _is_of_a_new_layer(name: str, release: Release) -> bool:
+    """Whether a file belongs to a layer that an unfinished addition has begun."""
+    folder, _, rest = name.partition("/")
+    return folder == "data" and rest.split("/")[0] not in release.layers
 
 
 def _check_file(place: Location, entry: Mapping[str, Any], quick: bool) -> Iterator[str]:

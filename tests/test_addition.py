@@ -138,7 +138,7 @@ def test_a_layer_is_never_replaced(release, poses):
         convert(plan_conversion("openpose", poses, into=release), release, overwrite=True)
     assert contents(release) == before
     again = convert(plan_conversion("openpose", poses, into=release), release, resume=True)
-    assert again.clips == 4
+    assert again.clips == 2
     assert contents(release) == before
 
 
@@ -206,3 +206,52 @@ def test_clips_without_a_known_length_get_it_from_their_poses(release, poses):
     joined = as_clip_of_base(clip, plan.samples[0], rows[0])
     assert joined.num_frames == 5
     assert "width" not in joined.info
+
+
+def test_the_summary_is_of_the_addition_alone(release, poses):
+    plan = plan_conversion("openpose", poses, into=release)
+    summary = convert(plan, release, num_workers=1)
+    assert (summary.clips, summary.poses, summary.rejects) == (2, 10, 1)
+    again = convert(plan_conversion("openpose", poses, into=release), release, resume=True)
+    assert (again.clips, again.poses, again.rejects) == (2, 10, 1)
+    assert [reject.reason for reject in again.first_rejects] == [
+        reject.reason for reject in summary.first_rejects
+    ]
+    shutil.rmtree(poses / "S017C001P001R001A059")
+    only = plan_conversion("openpose", poses, into=release, layer="second")
+    assert convert(only, release, num_workers=1).rejects == 0
+    assert posedata.open_release(release).manifest.counts["rejects"] == 1
+
+
+def test_the_base_command_does_not_touch_an_unfinished_addition(release, poses, monkeypatch):
+    """--resume of the conversion that made the release would clear what the addition keeps."""
+    write = Location.write_bytes
+
+    def stop_at_the_card(self, content):
+        if self.path.endswith("README.md"):
+            raise Killed
+        return write(self, content)
+
+    monkeypatch.setattr(Location, "write_bytes", stop_at_the_card)
+    with pytest.raises(Killed):
+        convert(plan_conversion("openpose", poses, into=release), release, num_workers=1)
+    monkeypatch.undo()
+    base = plan_conversion("ntu", release.parent / "raw")
+    with pytest.raises(OutputError, match="an unfinished addition to the release is there"):
+        convert(base, release, resume=True)
+    with pytest.raises(OutputError, match=r"a release with an unfinished addition.*--resume"):
+        convert(base, release)
+    convert(plan_conversion("openpose", poses, into=release), release, resume=True, num_workers=1)
+    assert list(validate(posedata.open_release(release))) == []
+
+
+def test_a_release_with_an_unfinished_addition_is_valid_until_it_is_closed(
+    release, poses, monkeypatch
+):
+    monkeypatch.setattr(staging, "begin_closing", lambda out: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        convert(plan_conversion("openpose", poses, into=release), release, num_workers=1)
+    monkeypatch.undo()
+    opened = posedata.open_release(release)
+    assert opened.layers == ["kinect"]
+    assert list(validate(opened)) == []

@@ -100,7 +100,7 @@ def tables(tmp_path) -> Path:
 def problems_of(folder: Path, **options: str) -> list[str]:
     """What is said of a folder: of each clip that cannot be read, and of the whole."""
     converter = load_converter("csv")
-    chosen = {"all_fields": False, "skeleton": "", **options}
+    chosen = {"all_fields": False, "joints": "", **options}
     found = converter.discover(locate(folder), chosen)
     problems = list(found.problems)
     if found.samples:
@@ -110,8 +110,7 @@ def problems_of(folder: Path, **options: str) -> list[str]:
                 problems += converter.read(locate(folder), sample, description)[1]
             except InputError as error:
                 problems.append(error)
-    reasons = [f"{problem.position}: {problem.reason}" for problem in problems]
-    return [reason for reason in reasons if "splits are not read" not in reason]
+    return [f"{problem.position}: {problem.reason}" for problem in problems]
 
 
 # There and back
@@ -164,7 +163,7 @@ def test_any_number_reads_back_the_same(tmp_path_factory, bits):
     write_release(place / "release", [replace(clip, keypoints_2d=values)])
     folder = exported(place / "release", place / "csv")
     converter = load_converter("csv")
-    options = {"all_fields": False, "skeleton": ""}
+    options = {"all_fields": False, "joints": ""}
     samples = converter.discover(locate(folder), options).samples
     read, _ = converter.read(locate(folder), samples[0], converter.describe(samples, options))
     assert read.keypoints_2d.tobytes() == values.tobytes()
@@ -217,6 +216,7 @@ def test_splits_and_segments_are_of_the_clips_that_are_there(tmp_path):
         ("segments of clips that are left out", 1),
     ]
     after = read_back(out, tmp_path / "after")
+    assert after.rejects()["reason"].to_pylist() == ["splits are not read"]
     assert after.segments().to_pylist() == before.segments().slice(0, 1).to_pylist()
     assert after.manifest.segment_names == before.manifest.segment_names
 
@@ -327,12 +327,12 @@ def test_joints_without_a_row_are_missing_and_half_a_joint_is_none(tmp_path):
     (tmp_path / "poses.csv").write_text(OWN_TABLE)
     with pytest.raises(InputError, match="joints of no known skeleton"):
         problems_of(tmp_path)
-    assert problems_of(tmp_path, skeleton="coco17") == [
+    assert problems_of(tmp_path, joints="coco17") == [
         "clip walk, person 2, frame 3: keypoints_2d partly missing, or infinite, and now missing: "
         "1 times",
         "clip walk, person 2, frame 3: scores of joints that are missing, now 0: 1 times",
     ]
-    convert(plan_conversion("csv", tmp_path, options={"skeleton": "coco17"}), tmp_path / "release",
+    convert(plan_conversion("csv", tmp_path, options={"joints": "coco17"}), tmp_path / "release",
             num_workers=1)  # fmt: skip
     (clip,) = open_release(tmp_path / "release").iter_clips()
     assert np.isfinite(clip.keypoints_2d).all(-1).sum() == 3
@@ -397,7 +397,7 @@ BAD = {
                             "person 0: two ids of one person: found '12', '11'"),
     "a column more": (replaced("clips.csv", "mirrored", "mirored"),
                       "line 1: columns that are not kept: mirored"),
-    "segments without classes": (lambda folder: shutil.copy(folder / "splits.csv",
+    "segments without classes": (lambda folder: shutil.copy(folder / "clips.csv",
                                                             folder / "segments.csv"),
                                  "segments are not read"),
 }  # fmt: skip
@@ -442,8 +442,8 @@ def test_a_hopeless_folder_is_refused(tables, name):
 
 
 def test_a_skeleton_cannot_be_chosen_against_the_tables_own(tables):
-    with pytest.raises(UsageError, match="--skeleton is for tables without"):
-        problems_of(tables, skeleton="mpii16")
+    with pytest.raises(UsageError, match="--joints is for tables without"):
+        problems_of(tables, joints="mpii16")
 
 
 @pytest.fixture(scope="module")
@@ -475,6 +475,6 @@ def test_any_bytes_give_clips_or_a_reason(good_bytes, tmp_path_factory, data):
     if data.draw(st.booleans()) and name != "dataset.json":
         (folder / "dataset.json").unlink()
     try:
-        problems_of(folder, skeleton=data.draw(st.sampled_from(["", "coco17"])))
+        problems_of(folder, joints=data.draw(st.sampled_from(["", "coco17"])))
     except PosedataError as error:
         assert str(error)

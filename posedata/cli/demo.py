@@ -16,6 +16,7 @@ from posedata.cli import validate as validate_command
 _NEXT = """
 Try next:
   {posedata} info {release} --json
+  {posedata} convert parquet {release} --to pyskl --profile pyskl --misfits drop -o demo.pkl
   {posedata} convert ntu YOUR_NTU_FOLDER --to parquet -o ntu60
   {python} -c "import posedata; r = posedata.open_release('{release}'); \
 print(next(r.iter_clips()).dense('keypoints_3d').shape)"

@@ -23,7 +23,7 @@ def info(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is in a release, or in a folder of raw files (without opening them)."""
+    """Say what is in a release, or in a folder of raw files (one sample is read to tell what they are)."""
     from posedata.info import info as describe
 
     described = describe(place, dataset)
@@ -39,10 +39,12 @@ def _show_release(about: dict[str, Any]) -> None:
     counts = about["counts"]
     typer.echo(f"{about['name']}, a release in {about['path']}")
     rows = [
-        ("clips", f"{counts.get('clips', 0):,} with {about['frames']:,} frames"
+        ("clips", f"{counts.get('clips', 0):,}"
+         + (f" with {about['frames']:,} frames" if about["frames"] else "")
          + (f", {about['known_bad']:,} known bad" if about["known_bad"] else "")),
         ("rejects", f"{counts.get('rejects', 0):,}, warnings {counts.get('warnings', 0):,}"),
-        ("distinct", ", ".join(f"{n} {name}s" for name, n in about["distinct"].items())),
+        *([("distinct", ", ".join(f"{n} {name}s" for name, n in about["distinct"].items()))]
+          if about["distinct"] else []),
         ("license", about["license"]),
     ]  # fmt: skip
     for layer, entry in about["layers"].items():

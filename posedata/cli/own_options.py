@@ -25,7 +25,8 @@ class CommandWithOwnOptions(TyperCommand):
         given, rest = take_options(args, options)
         ctx.meta[_META] = given
         if options:
-            self.epilog = "Own options: " + "; ".join(_help(option) for option in options) + "."
+            lines = [f"  {_help(option)}" for option in options]
+            self.epilog = "\n".join(["\b", "Options of this data set or format:", *lines])
         return super().parse_args(ctx, rest)
 
 
@@ -66,7 +67,8 @@ def take_options(
 
 def _options(args: Sequence[str]) -> list[Option]:
     """Options of the data set and of the format that a command line names."""
-    words = [arg for arg in args if not arg.startswith("-")]
+    words = [arg for before, arg in pairwise(["", *args])
+             if not arg.startswith("-") and before != "--to"]  # fmt: skip
     if not words:  # --help stays quick
         return []
     from posedata.converter import list_converters, load_converter
@@ -74,8 +76,8 @@ def _options(args: Sequence[str]) -> list[Option]:
 
     options: list[Option] = []
     converters = list_converters()
-    dataset = next((word for word in words if word in converters), None)
-    if dataset is not None:
+    dataset = next((word for word in words if word in (*converters, "parquet")), None)
+    if dataset in converters:
         options += load_converter(dataset).options
     formats = [after for before, after in pairwise(args) if before == "--to"]
     formats += [arg.removeprefix("--to=") for arg in args if arg.startswith("--to=")]
@@ -85,6 +87,6 @@ def _options(args: Sequence[str]) -> list[Option]:
 
 
 def _help(option: Option) -> str:
-    choices = f" ({', '.join(option.choices)}; by default {option.default})"
+    values = "|".join(option.choices) if option.choices else "VALUE"
     default = f" (by default {option.default})" if option.default else ""
-    return f"--{option.name} {option.about}{choices if option.choices else default}"
+    return f"--{option.name} {values}{default}\n      {option.about}"
