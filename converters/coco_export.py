@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from posedata.clip import Clip
 from posedata.converter import Option
+from posedata.converters.coco_entries import (
+    Poses,
+    join_fields,
+    number_texts,
+    result_fields,
+    truth_fields,
+)
 from posedata.errors import InputError, UsageError
 from posedata.exporter import Exporter, Item, Target
 from posedata.profile import Change
-from posedata.storage import Location
+from posedata.storage import HashingFile, Location
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from posedata.export_staging import StagedItems
 
 _FILE_NAME = "{clip_id}/{frame:06d}.jpg"
@@ -33,25 +39,10 @@ _LARGEST_ID = 1 << 53
 #: What becomes of the columns of a layer; others are not in the format.
 _HELD = {
     "truth": {"frames", "persons", "person_ids", "keypoints_2d", "visibility", "boxes", "areas",
-              "crowd", "num_keypoints", "annotation_ids", "image_ids"},
+              "crowd", "num_keypoints", "annotation_ids", "image_ids", "categories"},
     "results": {"frames", "persons", "person_ids", "keypoints_2d", "scores", "person_scores",
-                "image_ids"},
+                "image_ids", "categories"},
 }  # fmt: skip
-
-
-class _Poses(NamedTuple):
-    """Poses that become entries of the file, in the order of (frame, person).
-
-    Attributes
-    ----------
-    rows : int, shape (A,)
-        Of the clip.
-    present : bool, shape (N, V)
-        Joints of the clip that are written.
-    """
-
-    rows: np.ndarray
-    present: np.ndarray
 
 
 def prepare(clip: Clip, target: Target) -> tuple[Item, list[Change]]:
@@ -84,7 +75,10 @@ def prepare(clip: Clip, target: Target) -> tuple[Item, list[Change]]:
         is_held = present.any(1) | has_box
         note("poses without joints and box are left out", np.count_nonzero(~is_held))
     rows = np.flatnonzero(is_held)
-    poses = _Poses(rows[np.lexsort((clip.persons[rows], clip.frames[rows]))], present)
+    poses = Poses(rows[np.lexsort((clip.persons[rows], clip.frames[rows]))], present)
+    if "categories" in clip.extra:
+        other = (clip.extra["categories"] != 1) & (clip.extra["categories"] != -1)
+        note("categories are 1, person", np.count_nonzero(other))
     tracks, is_kept = _track_ids(clip)
     if not is_kept:
         note("ids of persons that are no numbers below 2**53: track_id is 0, 1, ..., and the video "
@@ -92,11 +86,10 @@ def prepare(clip: Clip, target: Target) -> tuple[Item, list[Change]]:
         facts["person_ids"] = list(clip.person_ids)
     if _is_image(facts) and "annotation_ids" in clip.extra:
         facts["annotation_ids"] = clip.extra["annotation_ids"][poses.rows].tolist()
-    fields = _result_fields(clip, poses) if target.options["kind"] == "results" else _truth_fields(
-        clip, poses
-    )  # fmt: skip
-    fields["track_id"] = _text(tracks[clip.persons[poses.rows]])
-    text, offsets = _entries(fields)
+    make_fields = result_fields if target.options["kind"] == "results" else truth_fields
+    fields = make_fields(clip, poses)
+    fields["track_id"] = number_texts(tracks[clip.persons[poses.rows]])
+    text, offsets = join_fields(fields)
     frames = clip.frames[poses.rows]
     return Item(clip.clip_id, facts, {"text": text, "offsets": offsets, "frames": frames}), changes
 
@@ -127,128 +120,6 @@ def _track_ids(clip: Clip) -> tuple[np.ndarray, bool]:
     if numbers and are_all and max(numbers) < _LARGEST_ID:
         return np.array(numbers, np.int64), True
     return np.arange(clip.num_persons), not clip.person_ids
-
-
-def _truth_fields(clip: Clip, poses: _Poses) -> dict[str, pa.Array]:
-    present = poses.present[poses.rows]
-    flags = np.full(present.shape, 2, np.float32)
-    if clip.visibility is not None:
-        flags = clip.visibility[poses.rows].astype(np.float32)
-    corners = _boxes(clip, poses)
-    sizes = np.round(corners[:, 2:] - corners[:, :2], 10)  # 175.3599, not 175.35989999999993
-    areas = np.round(sizes.prod(1), 4)
-    if "areas" in clip.extra:
-        known = clip.extra["areas"][poses.rows]
-        areas = np.where(np.isfinite(known), _shortest(known), areas)
-    crowd = np.zeros(len(poses.rows), np.int64)
-    if "crowd" in clip.extra:
-        crowd = (clip.extra["crowd"][poses.rows] == 1).astype(np.int64)
-    return {
-        "keypoints": _joints(clip, poses, flags),
-        "num_keypoints": _text(present.sum(1)),
-        "bbox": _list(np.concatenate([corners[:, :2], sizes], 1)),
-        "area": _text(areas),
-        "iscrowd": _text(crowd),
-    }
-
-
-def _result_fields(clip: Clip, poses: _Poses) -> dict[str, pa.Array]:
-    if clip.scores is None:
-        raise InputError("no scores")
-    present, scores = poses.present[poses.rows], clip.scores[poses.rows]
-    known = np.where(present & np.isfinite(scores), scores, 0)
-    means = known.sum(1, dtype=np.float64) / np.maximum(present.sum(1), 1)
-    if "person_scores" in clip.extra:
-        of_person = clip.extra["person_scores"][poses.rows]
-        means = np.where(np.isfinite(of_person), of_person, means)
-    return {
-        "keypoints": _joints(clip, poses, known),
-        "score": _text(means.astype(np.float32)),
-    }
-
-
-def _joints(clip: Clip, poses: _Poses, third: np.ndarray) -> pa.Array:
-    """x, y and the third number of each joint; 0, 0, 0 where it is missing."""
-    if clip.keypoints_2d is None:
-        raise InputError("no keypoints_2d")
-    numbers = np.concatenate([clip.keypoints_2d[poses.rows], third[..., None]], axis=-1)
-    numbers[~poses.present[poses.rows]] = 0
-    return _list(numbers.reshape(len(numbers), 3 * numbers.shape[1]))
-
-
-def _boxes(clip: Clip, poses: _Poses) -> np.ndarray:
-    """x0 y0 x1 y1 of each pose, float64: its box; where there is none, that of its joints."""
-    keypoints = np.array(clip.keypoints_2d)[poses.rows]
-    keypoints[~poses.present[poses.rows]] = np.nan
-    corners = np.full((len(poses.rows), 4), np.nan)
-    with_joints = poses.present[poses.rows].any(1)
-    corners[with_joints, :2] = _shortest(np.nanmin(keypoints[with_joints], axis=1))
-    corners[with_joints, 2:] = _shortest(np.nanmax(keypoints[with_joints], axis=1))
-    if clip.boxes is not None:
-        boxes = clip.boxes[poses.rows]
-        known = np.isfinite(boxes).all(1)
-        corners[known] = _shortest(boxes[known])
-    return corners
-
-
-def _shortest(values: np.ndarray) -> np.ndarray:
-    """Float32 to float64 by the shortest decimal, so that differences stay short, too."""
-    import pyarrow as pa
-
-    return (
-        _text(values.reshape(-1))
-        .cast(pa.float64())
-        .to_numpy(zero_copy_only=False)
-        .reshape(values.shape)
-    )
-
-
-def _text(numbers: np.ndarray) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.array(numbers).cast(pa.large_string())
-
-
-def _list(numbers: np.ndarray) -> pa.Array:
-    """A JSON list of the numbers of each row."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    rows, width = numbers.shape
-    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
-    lists = pa.ListArray.from_arrays(offsets, _text(numbers.reshape(-1)))
-    return _joined("[", pc.binary_join(lists, pa.scalar(",", pa.large_string())), "]")
-
-
-def _joined(*parts: Any) -> pa.Array:
-    """Join texts, and columns of texts, row by row."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = pa.large_string()
-    texts = [pa.scalar(part, kind) if isinstance(part, str) else part for part in (*parts, "")]
-    return pc.binary_join_element_wise(*texts)
-
-
-def _entries(fields: Mapping[str, pa.Array]) -> tuple[np.ndarray, np.ndarray]:
-    """Join the fields of each entry.
-
-    Returns
-    -------
-    text : uint8
-        All entries, each ``,"name":value,...}``: what follows its ids.
-    offsets : int64, shape (A + 1,)
-        Where each begins.
-    """
-    import pyarrow.compute as pc
-
-    parts: list[Any] = []
-    for name, values in fields.items():
-        parts += [f',"{name}":', values]
-    joined = _joined(*parts, "}")
-    lengths = pc.binary_length(joined).to_numpy(zero_copy_only=False).astype(np.int64)
-    text = "".join(joined.to_pylist()).encode()
-    return np.frombuffer(text, np.uint8), np.concatenate([[0], np.cumsum(lengths)])
 
 
 class _Ids(NamedTuple):
@@ -289,9 +160,8 @@ def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]
     kind = target.options["kind"]
     with out.create() as file:
         if kind == "results":
-            for number, text in enumerate(_annotations(items, ids, None)):
-                file.write((b",\n" if number else b"[\n") + text)
-            file.write(b"\n]\n")
+            _write_list(file, _entries_of(items, ids, None))
+            file.write(b"\n")
         else:
             file.write(b'{"info":' + _json({"description": target.manifest.title}))
             file.write(b',\n"licenses":' + _json([{"id": 1, "name": target.manifest.license}]))
@@ -299,22 +169,28 @@ def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]
             sections = {
                 "videos": _videos(items, ids),
                 "images": _images(items, ids, target.options["file-name"]),
-                "annotations": _annotations(items, ids, _annotation_ids(items, ids)),
+                "annotations": _entries_of(items, ids, _annotation_ids(items, ids)),
             }
             for name, texts in sections.items():
-                file.write(f',\n"{name}":['.encode())
-                for number, text in enumerate(texts):
-                    file.write((b",\n" if number else b"\n") + text)
-                file.write(b"\n]")
+                file.write(f',\n"{name}":'.encode())
+                _write_list(file, texts)
             file.write(b"}\n")
-    columns = target.manifest.table(target.layer).pose_columns
-    for name in columns:
-        if name not in _HELD[kind]:
+    table = target.manifest.table(target.layer)
+    for name in table.pose_columns:
+        if name not in _HELD[kind] and table.definitions[name]["per"] != "value":
             yield Change("write", f"column {name} is not in the format", len(items))
     if kind == "truth" and (
         empty := sum(not facts["num_frames"] for facts in items.facts.values())
     ):
         yield Change("write", "clips without frames have no images", empty)
+
+
+def _write_list(file: HashingFile, texts: Iterable[bytes]) -> None:
+    start = b"[\n"
+    for text in texts:
+        file.write(start + text)
+        start = b",\n"
+    file.write(b"[]" if start == b"[\n" else b"\n]")
 
 
 def _json(value: Any) -> bytes:
@@ -369,20 +245,19 @@ def _format(template: str, clip_id: str, frame: int) -> str:
                          "{frame} (from 0) or {number} (from 1)") from error  # fmt: skip
 
 
-def _annotation_ids(items: StagedItems, ids: _Ids) -> Sequence[int] | None:
-    """Give the annotations' own ids, in their order; None where they have none."""
+def _annotation_ids(items: StagedItems, ids: _Ids) -> Iterator[int]:
+    """Give the annotations' own ids, in their order, if they have some; else 1, 2, ..."""
     own: list[int] = []
     if ids.are_own:
         for facts in items.facts.values():
             own += facts.get("annotation_ids", [-1])
-    return own if own and min(own) >= 0 and len(set(own)) == len(own) else None
+    return iter(own) if own and min(own) >= 0 and len(set(own)) == len(own) else count(1)
 
 
-def _annotations(
-    items: StagedItems, ids: _Ids, annotation_ids: Sequence[int] | None
+def _entries_of(
+    items: StagedItems, ids: _Ids, annotation_ids: Iterator[int] | None
 ) -> Iterator[bytes]:
-    """Give the entries of each clip, the texts of a clip together."""
-    count = 0
+    """Give the entries of each clip, the texts of a clip together; results have no ids."""
     for item in items:
         frames = item.arrays["frames"].tolist()
         if not frames:
@@ -392,10 +267,9 @@ def _annotations(
         first = ids.images[item.clip_id]
         entries = []
         for row, frame in enumerate(frames):
-            number = annotation_ids[count + row] if annotation_ids else count + row + 1
-            head = f'{{"id":{number},"image_id":{first + frame},"category_id":1'
+            head = f'"id":{next(annotation_ids)},' if annotation_ids else ""
+            head = f'{{{head}"image_id":{first + frame},"category_id":1'
             entries.append(head.encode() + text[offsets[row] : offsets[row + 1]])
-        count += len(frames)
         yield b",\n".join(entries)
 
 

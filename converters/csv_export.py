@@ -186,8 +186,9 @@ def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]
         for clip_id in clip_ids
     ]
     kept = [row for row in splits if row["clip_id"] in items]
-    texts = pa.schema([(name, pa.string()) for name in ("protocol", "split", "clip_id")])
-    _write_table(out / SPLITS, kept, texts)
+    texts = pa.schema([(name, pa.string()) for name in ("clip_id", "protocol", "split")])
+    if kept:
+        _write_table(out / SPLITS, kept, texts)
     if len(kept) < len(splits):
         yield Change("write", "rows of splits of clips that are left out", len(splits) - len(kept))
     if "segments.parquet" in target.manifest.files:

@@ -121,6 +121,6 @@ def match_names(names: Sequence[str], skeleton: str) -> tuple[str, dict[str, int
     if match is None:
         raise InputError(
             "joints of no known skeleton", path=POSES, found=", ".join(names)[:200] or "none",
-            remedy="Name the skeleton with --skeleton, and the joints as it does.",
+            remedy="Name the skeleton with --joints, and the joints as it does.",
         )  # fmt: skip
     return match.skeleton, {names[at]: joint for joint, at in enumerate(match.order)}

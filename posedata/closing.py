@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -75,9 +75,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     files["clips.parquet"] = write_table(out / "clips.parquet", clips(), schema)
     files["rejects.parquet"] = write_rejects(out / "rejects.parquet", problems())
     if base is None:
-        rows = (row for batch in clips() for row in batch.to_pylist())
-        splits = load_converter(plan.converter).splits(rows)
-        files["splits.parquet"] = write_splits(out / "splits.parquet", splits)
+        files["splits.parquet"] = write_splits(out / "splits.parquet", _splits(plan, clips()))
         if description.segment_names:
             files["segments.parquet"] = write_segments(
                 out / "segments.parquet", plan.segments, description.segment_names
@@ -137,6 +135,23 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     new = islice(problems(), len(former), None)
     rejects = (problem for problem in new if problem.severity == "reject")
     return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
+
+
+def _splits(plan: Plan, clips: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str, str]]:
+    """What the data set's tables say of splits, and what follows from the clips."""
+    seen: set[str] = set()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for batch in clips:
+            for row in batch.to_pylist():
+                seen.add(row["clip_id"])
+                yield row
+
+    yield from load_converter(plan.converter).splits(rows())
+    if plan.splits:
+        for batch in clips:  # what the converter has not asked for
+            seen.update(batch["clip_id"].to_pylist())
+        yield from (row for row in plan.splits if row[2] in seen)
 
 
 def _clip_rows(

@@ -136,12 +136,15 @@ class Discovery:
         whether or not there are poses of them. Empty where clips are known from their poses.
     segments : sequence of Segment
         Labelled stretches of those clips.
+    splits : sequence of (protocol, split, clip_id)
+        What a table of the data set says of splits, beside what `Converter.splits` makes of clips.
     """
 
     samples: Sequence[Sample]
     problems: Sequence[Problem] = ()
     clips: Sequence[Mapping[str, Any]] = ()
     segments: Sequence[Segment] = ()
+    splits: Sequence[tuple[str, str, str]] = ()
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Plan:
         names; sorted by clip id.
     segments : sequence of Segment
         Labelled stretches of those clips.
+    splits : sequence of (protocol, split, clip_id)
+        What a table of the data set says of splits.
     base : Release, optional
         The release that gets a further layer.
     """
@@ -58,6 +60,7 @@ class Plan:
     options: dict[str, Any]
     clips: Sequence[Mapping[str, Any]] = ()
     segments: Sequence[Segment] = ()
+    splits: Sequence[tuple[str, str, str]] = ()
     base: Release | None = None
 
     @cached_property
@@ -98,6 +101,8 @@ class Plan:
                 digest.update(repr(dict(row)).encode())
             for segment in self.segments:
                 digest.update(repr(tuple(segment)).encode())
+            for split in self.splits:
+                digest.update(repr(split).encode())
         for problem in self.problems:
             digest.update(repr(problem).encode())
         return {
@@ -209,6 +214,7 @@ def plan_conversion(
         options={**chosen, "limit": limit},
         clips=rows,
         segments=segments,
+        splits=found.splits,
     )
     if layer is not None:
         plan = rename_layer(plan, layer)

@@ -43,6 +43,8 @@ class Case:
         Gives the clips that are sent through it.
     becomes : callable
         What the format makes of a clip by its nature; by default it stays as it is.
+    becomes_all : callable
+        The same, of all clips of the release.
     """
 
     exporter: str
@@ -52,6 +54,30 @@ class Case:
     back: Mapping[str, str] = field(default_factory=dict)
     clips: Callable[[], list[Clip]] = awkward_clips
     becomes: Callable[[Clip], Clip] = lambda clip: clip
+    becomes_all: Callable[[list[Clip]], list[Clip]] = lambda clips: clips
+
+
+def clips_with_poses() -> list[Clip]:
+    return [clip for clip in awkward_clips() if len(clip.frames)]
+
+
+def clips_of_two() -> list[Clip]:
+    return [clip for clip in clips_with_poses() if clip.num_persons <= 2]
+
+
+def clips_of_two_in_3d() -> list[Clip]:
+    return [clip for clip in clips_in_3d() if 0 < clip.num_persons <= 2]
+
+
+def as_long_as_the_longest(clips: list[Clip]) -> list[Clip]:
+    """An array has one length for all its rows."""
+    longest = max(clip.num_frames for clip in clips)
+    return [replace(clip, info={**clip.info, "num_frames": longest}) for clip in clips]
+
+
+ARRAY_2D = (*POSES, "keypoints_2d", "scores", "num_frames", "label")
+ARRAY_3D = (*POSES, "keypoints_3d", "num_frames", "label")
+XYS = {"joints": "coco17", "channels": "xys"}
 
 
 def clips_with_frames() -> list[Clip]:
@@ -65,6 +91,20 @@ CASES = {
     "coco": Case("coco", "coco", (*POSES, "keypoints_2d", "visibility", "boxes", "person_ids",
                                   "num_frames", "width", "height"),
                  clips=clips_with_frames),
+    "pyskl": Case("pyskl", "pyskl", (*ARRAY_2D, "width", "height"), clips=clips_with_poses),
+    "pyskl of 3D": Case("pyskl", "pyskl", ARRAY_3D, clips=clips_of_two_in_3d),
+    "stgcn": Case("stgcn", "stgcn", ARRAY_2D, back=XYS, clips=clips_of_two,
+                  becomes_all=as_long_as_the_longest),
+    "stgcn of 3D": Case("stgcn", "stgcn", ARRAY_3D, clips=clips_of_two_in_3d,
+                        becomes_all=as_long_as_the_longest),
+    "agcn": Case("agcn", "stgcn", ARRAY_3D, clips=clips_of_two_in_3d,
+                 becomes_all=as_long_as_the_longest),
+    "unik": Case("unik", "stgcn", ARRAY_2D, back=XYS, clips=clips_of_two,
+                 becomes_all=as_long_as_the_longest),
+    "ctrgcn": Case("ctrgcn", "ctrgcn", ARRAY_3D, clips=clips_of_two_in_3d,
+                   becomes_all=as_long_as_the_longest),
+    "ctrgcn of 2D": Case("ctrgcn", "ctrgcn", ARRAY_2D, back=XYS, clips=clips_of_two,
+                         becomes_all=as_long_as_the_longest),
 }  # fmt: skip
 
 
@@ -73,7 +113,9 @@ def round_trip(
     place: Path, back: Mapping[str, str] | None = None,
 ) -> list[Clip]:  # fmt: skip
     """Send clips from a release through a format into another release."""
-    write_release(place / "before", release_clips)
+    splits = [("fold", "test" if row % 2 else "train", clip.clip_id)
+              for row, clip in enumerate(release_clips)]  # fmt: skip
+    write_release(place / "before", release_clips, splits=splits)
     suffix = load_exporter(exporter).suffix
     out = place / "format" / f"made{suffix}"
     export(plan_export(place / "before", exporter, options=options), out, num_workers=1)
@@ -110,10 +152,28 @@ def test_what_a_format_holds_comes_back(name, tmp_path):
     case = CASES[name]
     before = case.clips()
     after = round_trip(before, case.exporter, case.converter, case.options, tmp_path, case.back)
+    before = case.becomes_all(before)
     assert [clip.clip_id for clip in after] == [clip.clip_id for clip in before]
     for clip, expected in zip(after, before, strict=True):
         assert clip.skeleton == expected.skeleton
         assert_held(clip, case.becomes(expected), case.holds)
+
+
+def test_results_of_coco_hold_poses_and_scores(tmp_path):
+    """They have no names: an image is a number, and so is the clip that it becomes."""
+    before = clips_with_poses()
+    after = round_trip(before, "coco", "coco", {"kind": "results"}, tmp_path)
+
+    def poses(clips):
+        rows = [
+            np.concatenate([clip.keypoints_2d[row], clip.scores[row][:, None]], axis=1)
+            for clip in clips
+            for row in range(len(clip.frames))
+        ]
+        return sorted(np.nan_to_num(row, nan=-9e9).tolist() for row in rows)
+
+    assert poses(after) == poses(before)
+    assert all(clip.num_frames == 1 for clip in after)
 
 
 def test_the_clips_are_worth_sending():

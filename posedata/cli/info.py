@@ -23,7 +23,7 @@ def info(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is in a release, or in a folder of raw files (one sample is read to tell what they are)."""
+    """Say what is in a release, or in a folder of raw files, of which one is read."""
     from posedata.info import info as describe
 
     described = describe(place, dataset)
