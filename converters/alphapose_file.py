@@ -12,6 +12,7 @@ number in the image's name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -20,8 +21,11 @@ import numpy as np
 
 from posedata.converters.frame_names import FrameName, parse_frame_name
 from posedata.errors import InputError
-from posedata.json_columns import records_of, scalars, stack
+from posedata.json_columns import columns_of, scalars, stack
 from posedata.json_view import is_array, is_object, is_whole, numbers, view_json
+
+# What is before and after the number in the name of an image, where that is in no folder.
+_IMAGE = re.compile(r"((?:[^/]*[^/0-9])?)[0-9]{1,18}(\.[A-Za-z]+)")
 
 
 class AlphaPoseFile(NamedTuple):
@@ -122,27 +126,27 @@ def _one_by_one(found: _People, path: str) -> AlphaPoseFile:
 
 def _by_field(found: _People) -> AlphaPoseFile | None:
     """Do what `_one_by_one` does, ten times as fast; None where anything is unusual."""
-    people = records_of(found.people)
-    if people is None or not people.objects:
+    people = columns_of(
+        found.people, (found.pose, "image_id", "idx", "score", "box", "pred_xyz_jts")
+    )
+    if people is None or not people.num_objects:
         return None
-    images = people.column("image_id") if found.images is None else found.images
-    keypoints = stack(people.column(found.pose))
-    scores = scalars(people.column("score"))
-    boxes = _corners(people.column("box"))
-    tracks = people.column("idx")
+    values = people.values
+    frames = _frames(values["image_id"] if found.images is None else found.images)
+    keypoints = stack(values[found.pose])
+    scores = scalars(values["score"])
+    boxes = _corners(values["box"])
+    tracks = scalars(values["idx"])
     if (
-        keypoints is None or not keypoints.size or keypoints.shape[1] % 3 or scores is None
-        or boxes is None or not set(map(type, tracks)) <= {int, float, type(None)}
-        or len(set(map(type, images))) > 1  # 1 and 1.0 would be one image
+        frames is None or keypoints is None or not keypoints.size or keypoints.shape[1] % 3
+        or scores is None or boxes is None or tracks is None
+        or np.isfinite(tracks).sum() + values["idx"].count(None) < len(tracks)
     ):  # fmt: skip
         return None
-    names = {image: _image_name(image) for image in dict.fromkeys(images)}
-    if len({name and name.stem for name in names.values()} - {None}) != 1 or None in names.values():
-        return None
     return _file(
-        found, np.array([names[image].number for image in images], np.int64), keypoints,
-        ["" if track is None else f"{track:.17g}" for track in tracks], boxes, scores,
-        any(joints is not None for joints in people.column("pred_xyz_jts")),
+        found, frames, keypoints,
+        ["" if track is None else f"{track:.17g}" for track in values["idx"]], boxes, scores,
+        any(joints is not None for joints in values["pred_xyz_jts"]),
     )  # fmt: skip
 
 
@@ -210,9 +214,25 @@ def _image_name(image: Any) -> FrameName | None:
         return FrameName("", image)
     if not isinstance(image, str):
         return None
-    dot = image.rfind(".")
-    plain = 0 < dot < len(image) - 1 and "/" not in image  # what pathlib takes long to find out
-    return parse_frame_name(image[:dot] if plain else PurePosixPath(image).stem)
+    return parse_frame_name(PurePosixPath(image).stem)
+
+
+def _frames(images: Sequence[Any]) -> np.ndarray | None:
+    """Numbers of images that are numbers, or names that only differ in theirs."""
+    kinds = set(map(type, images))
+    if kinds == {int}:
+        return np.array(images) if min(images) >= 0 and max(images) < 1 << 62 else None
+    first = _IMAGE.fullmatch(images[0]) if kinds == {str} else None
+    if first is None:
+        return None
+    start, end = first.groups()
+    numbers = [image[len(start) : -len(end)] for image in images]
+    if [start + number + end for number in numbers] != images:
+        return None
+    digits = "".join(numbers)
+    if not (digits.isascii() and all(map(str.isdecimal, numbers)) and max(map(len, numbers)) <= 18):
+        return None
+    return np.array(list(map(int, numbers)), np.int64)
 
 
 def _id(entry: _Entry, path: str) -> str:

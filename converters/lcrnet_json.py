@@ -11,7 +11,7 @@ Rogez et al., "LCR-Net++: Multi-person 2D and 3D Pose Detection in Natural Image
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,14 +78,17 @@ def parse_lcrnet(text: bytes, path: str) -> LcrnetFile:
 
     document = view_json(text, path)
     every_frame = _frames_of(document, path)
+    unknown = set(document.keys()).difference(_FILE_FIELDS)
+    return _by_field(every_frame, unknown) or _one_by_one(every_frame, unknown, path)
+
+
+def _one_by_one(every_frame: Any, unknown: Set[str], path: str) -> LcrnetFile:
     people = [
         (frame, slot, person)
         for frame, listed in enumerate(every_frame)
         for slot, person in enumerate(_people_of(listed, frame, path))
     ]
-    unknown = set(document.keys()).difference(_FILE_FIELDS)
-    for _, _, person in people:
-        unknown.update(name for name in person.keys() if name not in _PERSON_FIELDS)  # noqa: SIM118
+    names = {name for _, _, person in people for name in person.keys()}  # noqa: SIM118
     places = [(frame, slot) for frame, slot, _ in people]
     persons = [person for _, _, person in people]
     pose2d = _blocks(persons, "pose2d", 2, places, path)
@@ -99,7 +102,39 @@ def parse_lcrnet(text: bytes, path: str) -> LcrnetFile:
         pose2d=pose2d,
         pose3d=pose3d,
         cumscore=_cumscores(persons, places, path),
-        unknown_fields=tuple(sorted(unknown)),
+        unknown_fields=tuple(sorted(unknown | names.difference(_PERSON_FIELDS))),
+    )
+
+
+def _by_field(every_frame: Any, unknown: Set[str]) -> LcrnetFile | None:
+    """Do what `_one_by_one` does, five times as fast; None where anything is unusual."""
+    from posedata.json_columns import columns_of, scalars
+    from posedata.json_view import is_array
+
+    lists = list(every_frame)
+    if not all(map(is_array, lists)):
+        return None
+    people = columns_of((person for listed in lists for person in listed), _PERSON_FIELDS)
+    if people is None or not people.num_objects:
+        return None
+    pose2d = _whole_blocks(people.values["pose2d"], 2)
+    in_space = any(pose is not None for pose in people.values["pose3d"])
+    pose3d = _whole_blocks(people.values["pose3d"], 3) if in_space else None
+    listed_scores = people.values["cumscore"]
+    scores = scalars(listed_scores)
+    if pose2d is None or (in_space and pose3d is None) or scores is None or not _fit(scores):
+        return None
+    counts = np.array(list(map(len, lists)))
+    frames = np.repeat(np.arange(len(lists), dtype=np.int32), counts)
+    first_rows = np.repeat(np.cumsum(counts) - counts, counts)
+    return LcrnetFile(
+        num_frames=len(lists),
+        frames=frames,
+        slots=(np.arange(len(frames)) - first_rows).astype(np.int32),
+        pose2d=pose2d,
+        pose3d=pose3d,
+        cumscore=None if listed_scores.count(None) == len(frames) else scores.astype(np.float32),
+        unknown_fields=tuple(sorted(unknown | (people.fields - set(_PERSON_FIELDS)))),
     )
 
 
@@ -167,6 +202,21 @@ def _blocks(
                 expected=f"{size} numbers: all x, then all y" + ", then all z" * (width > 2),
             )  # fmt: skip
         rows[row] = found
+    return _joints(rows, width)
+
+
+def _whole_blocks(column: Sequence[Any], width: int) -> np.ndarray | None:
+    """Do what `_blocks` does; None where it would not."""
+    from posedata.json_columns import stack
+
+    size = NUM_JOINTS * width
+    rows = stack(column)
+    if rows is None or rows.shape[1] != size or set(map(len, column)) != {size} or not _fit(rows):
+        return None
+    return _joints(rows, width)
+
+
+def _joints(rows: np.ndarray, width: int) -> np.ndarray:
     return np.ascontiguousarray(rows.reshape(-1, width, NUM_JOINTS).transpose(0, 2, 1))
 
 
@@ -177,7 +227,9 @@ def _cumscores(
     if all(score is None for score in scores):
         return None
     for score, place in zip(scores, places, strict=True):
-        if score is not None and not (type(score) in (int, float) and _fit(np.array(score))):
+        if score is not None and not (
+            type(score) in (int, float) and (not abs(score) > _LARGEST or abs(score) == np.inf)
+        ):
             raise InputError("bad cumscore", path=path, position=_position(place),
                              found=_shown(score), expected="a number")  # fmt: skip
     return np.array([np.nan if score is None else score for score in scores], np.float32)
@@ -198,5 +250,6 @@ def _shown(value: Any) -> str:
     from posedata.json_view import is_array, is_object
 
     if is_array(value):
-        return f"a list of {len(value)}: {reprlib.repr(list(value)[:3])}"
+        listed = value if isinstance(value, list) else value.as_list()
+        return f"a list of {len(listed)}: {reprlib.repr(listed[:3])}"
     return "an object" if is_object(value) else reprlib.repr(value)

@@ -150,26 +150,43 @@ def _peek(raw: Location, samples: Iterable[Sample], chosen: str) -> dict[str, An
 
 def _read_people(raw: Location, sample: Sample) -> tuple[Any, list[Problem]]:
     """Read all files of a clip."""
-    from posedata.converters.openpifpaf_file import join, parse_image, parse_video
+    from posedata.converters.openpifpaf_file import join, parse_images, parse_video
+    from posedata.json_files import read_first
 
-    frames: Mapping[int, str] = sample.info["frames"]
-    if not frames:
+    numbered: Mapping[int, str] = sample.info["frames"]
+    if not numbered:
         text = found_file(raw, sample.path).read_bytes(LARGEST_FILE)
         return parse_video(text, sample.path)
-    parts = []
-    for frame, path in frames.items():
-        try:
-            text = found_file(raw, path).read_bytes(LARGEST_FILE)
-            parts.append(parse_image(text, path, frame))
-        except InputError as error:
-            if len(frames) == 1:
-                raise
-            raise InputError(
-                error.message, path=path, position=error.position, found=error.found,
-                expected=error.expected, remedy=error.remedy
-                or "Run OpenPifPaf again, or delete this file to do without its frame.",
-            ) from None  # fmt: skip
+    parts: list[Any] = []
+    frames, paths = list(numbered), list(numbered.values())
+    done = 0
+    while done < len(frames):
+        places = (found_file(raw, paths[at]) for at in range(done, len(paths)))
+        texts = read_first(places, LARGEST_FILE)
+        end = done + max(len(texts), 1)
+        part = parse_images(texts, frames[done:end])
+        if part is not None:
+            parts.append(part)
+        else:
+            parts += [_read_image(raw, paths[at], frames[at], len(frames) == 1)
+                      for at in range(done, end)]  # fmt: skip
+        done = end
     return join(parts, sample.path)
+
+
+def _read_image(raw: Location, path: str, frame: int, is_alone: bool) -> Any:
+    from posedata.converters.openpifpaf_file import parse_image
+
+    try:
+        return parse_image(found_file(raw, path).read_bytes(LARGEST_FILE), path, frame)
+    except InputError as error:
+        if is_alone:
+            raise
+        raise InputError(
+            error.message, path=path, position=error.position, found=error.found,
+            expected=error.expected, remedy=error.remedy
+            or "Run OpenPifPaf again, or delete this file to do without its frame.",
+        ) from None  # fmt: skip
 
 
 def _skeleton_of(num_joints: int, chosen: str, path: str) -> str:

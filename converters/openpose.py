@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +28,6 @@ from posedata.converters.people import LARGEST_NUM_FRAMES, People, build_clip
 from posedata.discover import find_files
 from posedata.errors import InputError, UsageError
 from posedata.storage import Location
-
-if TYPE_CHECKING:
-    from posedata.converters.openpose_file import OpenPosePerson
 
 # A frame with a hundred people, hands and faces makes 200 kB.
 LARGEST_FILE = 16 << 20
@@ -197,6 +194,8 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         If a file is not what its format says, has another skeleton than the release, or its
         coordinates are not on the scale that ``scale`` says.
     """
+    from posedata.converters.openpose_rows import read_rows, shape_of
+
     layer = description.layer()
     num_joints = next(v for v, name in SKELETONS.items() if name == layer.skeleton)
     problems: list[Problem] = []
@@ -210,7 +209,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         present = {number for number, _ in files}
         first = next(number for number in range(num_frames) if number not in present)
         warn(f"no file of {absent} of the {num_frames} frames", f"frame {first}")
-    rows = _read_rows(raw, sample, files, layer, num_joints)
+    rows = read_rows(raw, sample, files, layer, num_joints)
     for name, file_name in rows.surplus.items():
         warn(f"{name} left out: the first clip has none", file_name)
     numbers = np.concatenate([*rows.poses, []]).reshape(-1, num_joints, 3)
@@ -226,7 +225,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         ids=rows.ids,
         extra={
             FURTHER_ARRAYS[name][0]: _missing_as_nan(
-                np.array(values).reshape(-1, *_shape(name, num_joints)), scale, size
+                np.concatenate([*values, []]).reshape(-1, *shape_of(name, num_joints)), scale, size
             )
             for name, values in rows.further.items()
         },
@@ -241,68 +240,6 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     }
     clip, more = build_clip(sample, layer, people, info)
     return clip, problems + more
-
-
-class _Rows(NamedTuple):
-    """The people of all files of a clip, one row each; ``surplus``: arrays that are not kept."""
-
-    frames: list[int]
-    slots: list[int]
-    ids: list[str]
-    poses: list[np.ndarray]
-    further: dict[str, list[np.ndarray]]
-    surplus: dict[str, str]
-
-
-def _read_rows(
-    raw: Location, sample: Sample, files: list[tuple[int, str]], layer: LayerDescription,
-    num_joints: int,
-) -> _Rows:  # fmt: skip
-    columns = {column: name for name, (column, _, _) in FURTHER_ARRAYS.items()}
-    kept = [columns[column] for column in layer.own_columns]
-    declared = {*kept, *(columns[column] for column in layer.left_out)}
-    rows = _Rows([], [], [], [], {name: [] for name in kept}, {})
-    for number, file_name in files:
-        for slot, person in enumerate(_read_file(raw, sample, file_name)):
-            for name in person.further.keys() - declared:
-                rows.surplus.setdefault(name, file_name)
-            if person.pose is None:
-                continue
-            place = f"{file_name}, person {slot}"
-            if len(person.pose) != 3 * num_joints:
-                raise InputError(
-                    "another number of joints than this release has", path=sample.path,
-                    position=place, found=len(person.pose) // 3,
-                    expected=f"{num_joints} ({layer.skeleton})",
-                    remedy="Convert the outputs of different models separately.",
-                )  # fmt: skip
-            rows.frames.append(number)
-            rows.slots.append(slot)
-            rows.ids.append(person.id)
-            rows.poses.append(person.pose)
-            for name in kept:
-                size = int(np.prod(_shape(name, num_joints)))
-                values = person.further.get(name, np.zeros(size))
-                if len(values) != size:
-                    raise InputError(f"bad {name}", path=sample.path, position=place,
-                                     found=len(values), expected=f"{size} numbers")  # fmt: skip
-                rows.further[name].append(values)
-    return rows
-
-
-def _read_file(raw: Location, sample: Sample, file_name: str) -> list[OpenPosePerson]:
-    from posedata.converters.openpose_file import read_people
-
-    path = file_name if sample.path == "." else f"{sample.path}/{file_name}"
-    try:
-        return read_people((raw / path).read_bytes(LARGEST_FILE), path)
-    except InputError as error:  # the clip is the folder: say which of its files it is
-        place = ", ".join(part for part in (file_name, error.position) if part)
-        raise InputError(
-            error.message, path=sample.path, position=place, found=error.found,
-            expected=error.expected,
-            remedy="Run OpenPose again, or delete this file to do without its frame.",
-        ) from None  # fmt: skip
 
 
 def _files_of(raw: Location, sample: Sample) -> list[tuple[int, str]]:
@@ -322,11 +259,6 @@ def _files_of(raw: Location, sample: Sample) -> list[tuple[int, str]]:
                              found=found[name.number])  # fmt: skip
         found[name.number] = file_name
     return sorted(found.items())
-
-
-def _shape(name: str, num_joints: int) -> tuple[int, int]:
-    _, width, joints = FURTHER_ARRAYS[name]
-    return joints or num_joints, width
 
 
 def _missing_as_nan(values: np.ndarray, scale: str, size: tuple[int, int] | None) -> np.ndarray:

@@ -10,6 +10,7 @@ says what is wrong with which. Import this module where files are read, as
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ def columns_of(values: Iterable[Any], names: Sequence[str]) -> Columns | None:
     Parameters
     ----------
     values : iterable
-        Of a view.
+        Of a view, or of what JSON is in Python.
     names : sequence of str
         The fields.
 
@@ -53,7 +54,11 @@ def columns_of(values: Iterable[Any], names: Sequence[str]) -> Columns | None:
         None if a value is anything else than an object.
     """
     objects = list(values)
-    if not set(map(type, objects)) <= {simdjson.Object}:
+    kinds = set(map(type, objects))
+    if kinds == {dict}:
+        found = {name: [one.get(name) for one in objects] for name in names}
+        return Columns(len(objects), found, set().union(*objects))
+    if not kinds <= {simdjson.Object}:
         return None
     return _alike(objects, names) or _unlike(objects, names)
 
@@ -90,7 +95,7 @@ def stack(column: Iterable[Any]) -> np.ndarray | None:
     Parameters
     ----------
     column : iterable
-        N values of a view.
+        N values of a view, or of what JSON is in Python.
 
     Returns
     -------
@@ -98,8 +103,11 @@ def stack(column: Iterable[Any]) -> np.ndarray | None:
         (0, 0) for an empty column. None if a value is anything else than an array of numbers, or
         they are not as many in each.
     """
+    values = list(column)
+    if set(map(type, values)) == {list}:
+        return _stack_lists(values)
     try:
-        rows = [bytes(value.as_buffer(of_type="d")) for value in column]
+        rows = [bytes(value.as_buffer(of_type="d")) for value in values]
     except (AttributeError, TypeError, ValueError):
         return None
     sizes = set(map(len, rows))
@@ -108,8 +116,18 @@ def stack(column: Iterable[Any]) -> np.ndarray | None:
     return np.frombuffer(bytearray().join(rows)).reshape(len(rows), max(sizes, default=0) // 8)
 
 
+def _stack_lists(lists: Sequence[list[Any]]) -> np.ndarray | None:
+    flat = list(chain.from_iterable(lists))
+    if len(set(map(len, lists))) > 1 or not set(map(type, flat)) <= {int, float}:
+        return None
+    try:
+        return np.array(flat, np.float64).reshape(len(lists), len(lists[0]))
+    except OverflowError:
+        return None
+
+
 def lengths(column: Sequence[Any]) -> list[int] | None:
-    """Lengths of arrays, 0 where there is none; None if a value is anything else."""
+    """Lengths of a view's arrays, 0 where there is none; None if a value is anything else."""
     kinds = set(map(type, column))
     if kinds == {simdjson.Array}:
         return list(map(len, column))
@@ -132,4 +150,7 @@ def scalars(column: Sequence[Any]) -> np.ndarray | None:
     present = column
     if type(None) in kinds:
         present = [np.nan if value is None else value for value in column]
-    return np.array(present, np.float64)
+    try:
+        return np.array(present, np.float64)
+    except OverflowError:
+        return None

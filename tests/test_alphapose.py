@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posedata.converters import alphapose
+from two_ways import assert_same, mutated, outcome
+
+from posedata.converters import alphapose, alphapose_file
+from posedata.converters.alphapose_file import parse_alphapose
 from posedata.errors import InputError, PosedataError
 from posedata.storage import locate
 
@@ -248,3 +251,74 @@ def test_the_real_file(shared):
         expected = np.array(entries[frame][slot]["keypoints"], np.float32).reshape(17, 3)
         assert (clip.keypoints_2d[row] == expected[:, :2]).all()
         assert (clip.scores[row] == expected[:, 2].clip(0, 1)).all()
+
+
+# the fast way and the plain one
+
+
+FULL = [entry(f"{n}.jpg", idx=n % 2, box=[1.5, 2, 30, 40], pred_xyz_jts=[[1, 2]]) for n in range(3)]
+BOTH_WAYS = {
+    "old": [entry("0.jpg"), entry("0.jpg", 3.25), entry("12.jpg")],
+    "new": FULL,
+    "numbers": [entry(3, idx=1.5), entry(7, idx=0.1)],
+    "stem": [entry("cam_1_007.png"), entry("cam_1_12.png")],
+    "cmu": {"1.jpg": {"bodies": [{"joints": pose(joints=18), "idx": 4}]}, "2.jpg": {"bodies": []},
+            "3.jpg": {"bodies": [{"joints": pose(joints=18)}] * 2}},
+    "open": {"a/1.jpg": {"people": [{"pose_keypoints_2d": pose(joints=18)}]}},
+}  # fmt: skip
+
+
+def both_ways(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alphapose_file, "_by_field", lambda found: None)
+        plain = outcome(parse_alphapose, text, "f.json")
+    return outcome(parse_alphapose, text, "f.json"), plain
+
+
+def is_fast(text, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delattr(alphapose_file, "_one_by_one")
+        try:
+            return bool(parse_alphapose(text, "f.json"))
+        except NameError:
+            return False
+
+
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_both_ways_give_the_same(name, monkeypatch):
+    text = json.dumps(BOTH_WAYS[name]).encode()
+    assert is_fast(text, monkeypatch) == (name != "open")
+    assert_same(*both_ways(text))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [["5.jpg", "x5.jpg"], ["x5.jpg", "5.jpg"], ["0.jpg", "0.png"], ["1.jpg", 1], ["12", "13"],
+     ["a.1.jpg", "a.2.jpg"], ["a/1.jpg", "a/2.jpg"], ["1.jpg", "a/1.jpg"], [1, True], [1.0, 2.0],
+     [-1, 2], [1 << 62, 1], ["1.tar.gz", "2.tar.gz"], [".1.jpg", ".2.jpg"], ["1.jpg/", "2.jpg/"],
+     ["1.jpg", "١.jpg"], ["x.jpg", "1.jpg"], ["1.jpg", "x.jpg"], ["1.jpg", ".jpg"], ["1.jpg", ""],
+     ["0" * 19 + ".jpg", "1" * 19 + ".jpg"], ["1.jpg", "1" * 19 + ".jpg"], ["a_1.jpg", "a__1.jpg"],
+     ["007.jpg", "7.jpg"], ["-1.jpg", "-2.jpg"], ["1\n.jpg", "2\n.jpg"], ["a\n1.jpg", "a\n2.jpg"],
+     ["1..jpg", "2..jpg"], ["1.j2g", "2.j2g"], ["1.jpg", "1.jpg.jpg"], ["1jpg", "2jpg"]],
+)  # fmt: skip
+def test_both_ways_find_the_same_frames(images):
+    fast, plain = both_ways(json.dumps([entry(image) for image in images]).encode())
+    assert_same(fast, plain)
+
+
+@given(st.lists(st.text("ab/._-0129\n١", max_size=6).map(lambda name: name + ".jpg"), min_size=1,
+                max_size=3))  # fmt: skip
+def test_both_ways_find_the_same_frames_in_any_names(images):
+    assert_same(*both_ways(json.dumps([entry(image) for image in images]).encode()))
+
+
+@given(st.sampled_from(list(BOTH_WAYS.values())).flatmap(mutated))
+def test_both_ways_give_the_same_of_any_file(text):
+    assert_same(*both_ways(text))
+
+
+@pytest.mark.real
+def test_both_ways_give_the_same_of_a_real_file(shared, monkeypatch):
+    text = (shared / "data/alphapose/alphapose-results.json").read_bytes()
+    assert is_fast(text, monkeypatch)
+    assert_same(*both_ways(text))

@@ -434,6 +434,11 @@ def test_the_command_says_what_it_did(release, tmp_path):
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == f"5 clips in {tmp_path / 'o.json'}"
     assert "  joint neck: derived (mid_shoulders)" in done.stdout
+    of_the_reader = posedata(*given, "--overwrite", "--joints", "coco17")
+    assert (of_the_reader.returncode, "No such option: --joints" in of_the_reader.stderr) == (
+        2,
+        True,
+    )
     as_json = posedata(*given, "--json", "--overwrite", "--kind=results")
     summary = json.loads(as_json.stdout)
     assert (summary["format"], summary["clips"], summary["layer"]) == ("coco", 5, "made")

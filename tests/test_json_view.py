@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -55,6 +57,26 @@ def test_kinds(number):
 def test_text_that_is_no_json_is_an_error_with_its_place():
     with pytest.raises(InputError, match=r"f\.json, line 2, column 1: not JSON"):
         view_json(b'{"a":\n', "f.json")
+
+
+def test_views_of_several_texts_at_a_time():
+    large = b"[%s]" % b",".join([b"123456"] * 200_000)
+    texts = [b'{"a": [1, 2]}', b"[3]", large, b"[4]"]
+    first, second, third, fourth = (view_json(text, "f.json") for text in texts)
+    with pytest.raises(InputError):
+        view_json(b"[", "f.json")
+    assert numbers(first.get("a")).tolist() == [1, 2] and numbers(second).tolist() == [3]
+    assert len(third) == 200_000 and numbers(fourth).tolist() == [4]
+
+
+def test_views_of_several_threads():
+    def total(number: int) -> int:
+        value = view_json(b'{"a": [%d, 1]}' % number, "f.json")
+        time.sleep(0.001)
+        return int(numbers(value.get("a")).sum())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(total, range(64))) == list(range(1, 65))
 
 
 @given(json_values)

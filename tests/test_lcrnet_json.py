@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from two_ways import assert_same, mutated, outcome
+
+from posedata.converters import lcrnet_json
 from posedata.converters.lcrnet_json import count_frames, parse_lcrnet
 from posedata.errors import InputError, PosedataError
 
@@ -185,3 +188,41 @@ def test_what_is_written_is_what_is_read(frames):
     poses = [pose for frame in frames for pose in frame]
     for row, pose in zip(file.pose2d, poses, strict=True):
         assert np.array_equal(row.T.reshape(-1), np.array(pose), equal_nan=True)
+
+
+def both_ways(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lcrnet_json, "_by_field", lambda *_: None)
+        plain = outcome(parse_lcrnet, text, "a.json")
+    return outcome(parse_lcrnet, text, "a.json"), plain
+
+
+NO_SCORE = {name: value for name, value in person().items() if name != "cumscore"}
+FLAT = {"pose2d": person()["pose2d"]}
+BOTH_WAYS = {
+    "scores": [[], [person(), person(1)], [], [person(2, cumscore=1)]],
+    "version 1.2": [[NO_SCORE], [NO_SCORE]],
+    "2d": [[FLAT], []],
+    "some scores": [[person()], [NO_SCORE, person(1)]],
+    "other fields": [[person(mood="good"), NO_SCORE]],
+}
+
+
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_field_by_field_and_one_by_one_are_the_same(name, monkeypatch):
+    text = lcrnet(*BOTH_WAYS[name], camera=3)
+    assert_same(*both_ways(text))
+    monkeypatch.delattr(lcrnet_json, "_one_by_one")  # the fast way did it
+    assert parse_lcrnet(text, "a.json").num_frames == len(BOTH_WAYS[name])
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_both_ways_say_the_same_is_wrong(name):
+    assert_same(*both_ways(WRONG[name][0]))
+
+
+@given(st.sampled_from(list(BOTH_WAYS.values())).flatmap(
+    lambda frames: mutated({"K": 100, "njts": 13, "frames": frames})
+))  # fmt: skip
+def test_both_ways_are_the_same_for_any_file(text):
+    assert_same(*both_ways(text))
