@@ -36,7 +36,7 @@ from posedata.converters.ntu_scan import (
 )
 from posedata.decimal_text import PADDING
 from posedata.errors import InputError
-from posedata.source_numbers import find_unrounded, widen
+from posedata.source_numbers import find_unrounded
 from posedata.unrounded import Unrounded
 
 # The joint fields in file order, and how many numbers each is.
@@ -124,8 +124,8 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
     padded = text if text.endswith(PADDING) else text + PADDING
     scan = scan_skeleton(np.frombuffer(padded, np.uint8), len(text))
     status, position, line, found, expected = scan[:5]
-    num_frames, trailing, frames, body_ids, bodies, lines, unread, rounded, numbers = scan[5:14]
-    joints = dict(zip(JOINT_ARRAYS, scan[14:], strict=True))
+    num_frames, trailing, frames, body_ids, bodies, lines, unread, wide = scan[5:13]
+    joints = dict(zip(JOINT_ARRAYS, scan[13:], strict=True))
     # before the status: these tokens are on lines before the one where the kernel gave up
     tokens = unread.tolist()
     numbers_there = [_read_unusual(text[start:stop], path, at) for _, _, start, stop, at in tokens]
@@ -133,7 +133,6 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
         raise _explain(text, path, status, position, line, found, expected)
     with np.errstate(over="ignore"):  # 1e99 is infinite as float32
         unusual = np.array(numbers_there, np.float64).astype(np.float32)
-    further: dict[int, float] = {}
     for (row, column, *_), number, value in zip(tokens, numbers_there, unusual, strict=True):
         if column < BODY_FIELDS:
             bodies[row, column - 1] = value
@@ -142,23 +141,12 @@ def parse_skeleton(text: bytes, path: str) -> SkeletonFile:
             name, k = _PLACES[joint_field]
             joints[name][row, joint, k] = value
             if name == "positions":
-                further[(row * NUM_JOINTS + joint) * 3 + k] = number
+                wide[row, joint, k] = number
     return SkeletonFile(
         num_frames, frames, body_ids, bodies, **joints, lines=lines,
-        unrounded=_unrounded(joints["positions"], rounded, numbers, further),
+        unrounded=find_unrounded(joints["positions"], wide, "decimal"),
         all_finite=bool(np.isfinite(unusual).all()), trailing=trailing if trailing > 0 else None,
     )  # fmt: skip
-
-
-def _unrounded(
-    positions: np.ndarray, at: np.ndarray, numbers: np.ndarray, further: dict[int, float]
-) -> Unrounded:
-    """Join what the kernel has found with the tokens that it left."""
-    if not further:
-        return Unrounded("decimal", at, numbers)
-    source = widen(positions, Unrounded("decimal", at, numbers))
-    source.reshape(-1)[list(further)] = list(further.values())
-    return find_unrounded(positions, source, "decimal")
 
 
 def _read_unusual(token: bytes, path: str, line: int) -> float:

@@ -6,7 +6,6 @@ import numpy as np
 
 from posedata.compiled import kernel, part_of_kernel
 from posedata.decimal_text import read_number
-from posedata.source_numbers import decimal
 
 NUM_JOINTS = 25
 BODY_FIELDS = 10
@@ -19,11 +18,6 @@ BODY_BYTES = 2 * BODY_FIELDS + 3 + NUM_JOINTS * 2 * JOINT_FIELDS
 #: How a scan ended.
 OK, ENDED, FIELDS, WRONG_COUNT, TOO_MANY, WRONG_JOINTS, WRONG_BODY_ID = range(7)
 
-# A number of so many bytes, without its sign and a 0 before the point, and below this size, has at
-# most 7 digits: it follows from its float32 as a decimal.
-_ALWAYS_DECIMAL = np.uint64(8)
-_MORE_DIGITS = np.uint64(9)
-_MOST_OF_7_DIGITS = 1e7
 _MORE_THAN_ANY_COUNT = np.int64(10**17)  # ten times this is an int64, too
 
 
@@ -66,23 +60,16 @@ def _read_fields(text, i, wanted, values, spans):
     """Read up to ``wanted`` numbers of the line at i.
 
     Returns the number of fields on the line (-1 if it has a control character), its end, and how
-    many could not be read here: their columns, starts and stops are in ``spans``. Also the length
-    of the longest of the first three tokens, without its sign and a 0 before the point.
+    many could not be read here: their columns, starts and stops are in ``spans``.
     """
     found = 0
     unread = 0
-    longest = np.uint64(0)
     i = np.uint64(i)
     while True:
         byte = text[i]
         if byte > 32:
             start = i
             value, i, exact = read_number(text, start)
-            if found < 3:
-                first = start + np.uint64(text[start] == 45)
-                longest = max(longest, i - first - np.uint64(text[first] == 48))
-                if abs(value) >= _MOST_OF_7_DIGITS:
-                    longest = _MORE_DIGITS
             if found < wanted:
                 values[found] = value
                 if not exact:
@@ -92,11 +79,11 @@ def _read_fields(text, i, wanted, values, spans):
                     unread += 1
             found += 1
         elif byte == 10:
-            return found, np.int64(i), unread, longest
+            return found, np.int64(i), unread
         elif byte == 32 or byte == 13 or byte == 9:
             i += np.uint64(1)
         else:
-            return -1, np.int64(i), unread, longest
+            return -1, np.int64(i), unread
 
 
 @part_of_kernel
@@ -120,14 +107,6 @@ def _note_unread(unread, num_unread, spans, bad, row, first_column, line):
     return unread, num_unread
 
 
-@part_of_kernel
-def _twice_the_room(rounded, numbers):
-    return (
-        np.concatenate((rounded, np.empty_like(rounded))),
-        np.concatenate((numbers, np.empty_like(numbers))),
-    )
-
-
 @kernel
 def scan_skeleton(text, size):
     """Read the whole file: a status with its place, then the arrays."""
@@ -136,6 +115,7 @@ def scan_skeleton(text, size):
     body_ids = np.empty(room, np.int64)
     bodies = np.empty((room, BODY_FIELDS - 1), np.float32)
     positions = np.empty((room, NUM_JOINTS, 3), np.float32)
+    wide_positions = np.empty((room, NUM_JOINTS, 3), np.float64)
     depth_pixels = np.empty((room, NUM_JOINTS, 2), np.float32)
     colour_pixels = np.empty((room, NUM_JOINTS, 2), np.float32)
     orientations = np.empty((room, NUM_JOINTS, 4), np.float32)
@@ -144,10 +124,7 @@ def scan_skeleton(text, size):
     unread = np.empty((16, 5), np.int64)
     values = np.empty(JOINT_FIELDS, np.float64)
     spans = np.empty((JOINT_FIELDS, 3), np.int64)
-    rounded = np.empty(16, np.int32)
-    numbers = np.empty(16, np.float64)
     num_unread = 0
-    num_rounded = 0
     num_bodies = 0
     status = OK
     found = np.int64(0)
@@ -183,7 +160,7 @@ def scan_skeleton(text, size):
             if position < 0:
                 status, found, expected = ENDED, num_frames, np.int64(2)
                 break
-            fields, i, bad, _ = _read_fields(text, position, BODY_FIELDS, values, spans)
+            fields, i, bad = _read_fields(text, position, BODY_FIELDS, values, spans)
             if fields != BODY_FIELDS:
                 status, found, expected = FIELDS, np.int64(fields), np.int64(BODY_FIELDS)
                 break
@@ -220,20 +197,13 @@ def scan_skeleton(text, size):
                 if position < 0:
                     status, found, expected = ENDED, num_frames, np.int64(4)
                     break
-                fields, i, bad, longest = _read_fields(text, position, JOINT_FIELDS, values, spans)
+                fields, i, bad = _read_fields(text, position, JOINT_FIELDS, values, spans)
                 if fields != JOINT_FIELDS:
                     status, found, expected = FIELDS, np.int64(fields), np.int64(JOINT_FIELDS)
                     break
                 for k in range(3):
                     positions[row, joint, k] = values[k]
-                if longest > _ALWAYS_DECIMAL:
-                    for k in range(3):
-                        if decimal(positions[row, joint, k]) != values[k]:
-                            if num_rounded == rounded.size:
-                                rounded, numbers = _twice_the_room(rounded, numbers)
-                            rounded[num_rounded] = (row * NUM_JOINTS + joint) * 3 + k
-                            numbers[num_rounded] = values[k]
-                            num_rounded += 1
+                    wide_positions[row, joint, k] = values[k]
                 for k in range(2):
                     depth_pixels[row, joint, k] = values[3 + k]
                     colour_pixels[row, joint, k] = values[5 + k]
@@ -259,7 +229,6 @@ def scan_skeleton(text, size):
     n = num_bodies
     return (
         status, position, line, found, expected, num_frames, trailing, frames[:n], body_ids[:n],
-        bodies[:n], lines[:n], unread[:num_unread], rounded[:num_rounded], numbers[:num_rounded],
-        positions[:n], depth_pixels[:n],
-        colour_pixels[:n], orientations[:n], states[:n],
+        bodies[:n], lines[:n], unread[:num_unread], wide_positions[:n], positions[:n],
+        depth_pixels[:n], colour_pixels[:n], orientations[:n], states[:n],
     )  # fmt: skip

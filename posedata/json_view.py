@@ -78,6 +78,13 @@ def is_array(value: Any) -> bool:
     return isinstance(value, (simdjson.Array, list))
 
 
+def in_python(value: Any) -> Any:
+    """Give a value of a view as what JSON is in Python, for an error message."""
+    if isinstance(value, simdjson.Array):
+        return value.as_list()
+    return value.as_dict() if isinstance(value, simdjson.Object) else value
+
+
 def is_whole(value: Any) -> bool:
     """Whether a value of a view is a whole number."""
     return isinstance(value, int) and not isinstance(value, bool)

@@ -28,10 +28,10 @@ def find_unrounded(values: np.ndarray, source: np.ndarray, rule: str) -> Unround
     rule : str
         ``decimal`` or ``float32``.
     """
-    again = widen(values, Unrounded(rule, np.empty(0, np.int32), np.empty(0)))
-    same = (again == source) | (np.isnan(again) & np.isnan(source))
-    at = np.flatnonzero(~same).astype(np.int32)
-    return Unrounded(rule, at, source.reshape(-1)[at])
+    flat_values = np.ascontiguousarray(values).reshape(-1)
+    flat_source = np.ascontiguousarray(source).reshape(-1)
+    at = exceptions(flat_values, flat_source, rule == "decimal")
+    return Unrounded(rule, at, flat_source[at])
 
 
 def widen(values: np.ndarray, unrounded: Unrounded) -> np.ndarray:
@@ -62,6 +62,41 @@ def decimals(values):
     return source
 
 
+@kernel
+def exceptions(values, source, is_decimal):
+    """Find the numbers that do not follow from their float32; see `find_unrounded`.
+
+    Parameters
+    ----------
+    values : float32, shape (n,)
+    source : float64, shape (n,)
+    is_decimal : bool
+        Whether the rule is ``decimal``; else it is ``float32``.
+
+    Returns
+    -------
+    int32, shape (K,)
+        Their indices, ascending.
+    """
+    count = 0
+    for i in range(values.size):
+        count += _is_exception(values[i], source[i], is_decimal)
+    at = np.empty(count, np.int32)
+    if count:
+        count = 0
+        for i in range(values.size):
+            if _is_exception(values[i], source[i], is_decimal):
+                at[count] = i
+                count += 1
+    return at
+
+
+@part_of_kernel
+def _is_exception(value, source, is_decimal):
+    again = decimal(value) if is_decimal else np.float64(value)
+    return again != source and not (np.isnan(again) and np.isnan(source))
+
+
 @part_of_kernel
 def decimal(value):
     """Do what `decimals` does for one number.
@@ -73,12 +108,16 @@ def decimal(value):
     size = abs(wide)
     if not (1e-15 < size < 1e7):  # also NaN and 0
         return wide
-    power = 0
-    scaled = size
-    while scaled < 1e6:
-        power += 1
-        scaled = size * _POWERS_OF_TEN[power]
-    candidate = np.rint(scaled) / _POWERS_OF_TEN[power]
+    if size >= 1.0:
+        power = 6
+        while power > 0 and size >= _POWERS_OF_TEN[7 - power]:
+            power -= 1
+    else:
+        power = 7
+        while size * _POWERS_OF_TEN[power] < 1e6:
+            power += 1
+    scale = _POWERS_OF_TEN[power]
+    candidate = np.rint(size * scale) / scale
     if wide < 0:
         candidate = -candidate
     return candidate if np.float32(candidate) == value else wide
