@@ -32,8 +32,8 @@ def measure() -> list[Row]:
 
 def _measure(folder: Path) -> list[Row]:
     raw = locate(folder)
-    samples = CONVERTER.discover(raw).samples
-    description = CONVERTER.describe(samples, True)
+    samples = CONVERTER.discover(raw, {"all_fields": True}).samples
+    description = CONVERTER.describe(samples, {"all_fields": True})
     megabytes = sum(sample.size for sample in samples) / 1e6
     for sample in samples:
         _check_same(folder / sample.path)

@@ -27,6 +27,8 @@ from posedata.json_view import is_array, is_object, is_whole, numbers, view_json
 # What is before and after the number in the name of an image, where that is in no folder.
 _IMAGE = re.compile(r"((?:[^/]*[^/0-9])?)[0-9]{1,18}(\.[A-Za-z]+)")
 
+_FEW_NAMES = 2000
+
 
 class AlphaPoseFile(NamedTuple):
     """The contents of a file: N people in frames, in the file's order.
@@ -125,7 +127,7 @@ def _one_by_one(found: _People, path: str) -> AlphaPoseFile:
 
 
 def _by_field(found: _People) -> AlphaPoseFile | None:
-    """Do what `_one_by_one` does, ten times as fast; None where anything is unusual."""
+    """Do what `_one_by_one` does, six times as fast; None where anything is unusual."""
     people = columns_of(
         found.people, (found.pose, "image_id", "idx", "score", "box", "pred_xyz_jts")
     )
@@ -169,9 +171,9 @@ def _people(content: Any, path: str) -> _People:
     """Tell the form of a file, and find its people."""
     if is_array(content):
         return _People("default", "keypoints", content, None)
-    images = list(content.items()) if is_object(content) else None
-    if images is None:
+    if not is_object(content):
         raise InputError("not a result file of AlphaPose", path=path, expected="a list or object")
+    images = _by_name(content)
     for form, people, pose in (
         ("cmu", "bodies", "joints"),
         ("open", "people", "pose_keypoints_2d"),
@@ -190,6 +192,18 @@ def _people(content: Any, path: str) -> _People:
                          remedy="Give alphapose-results.json instead.")  # fmt: skip
     raise InputError("not a result file of AlphaPose", path=path,
                      expected="a list, or an object with bodies or people by image")  # fmt: skip
+
+
+def _by_name(content: Any) -> list[tuple[str, Any]]:
+    """Names and values of an object.
+
+    A view gives all values at once as Python objects, and views of them only by their names, for
+    which it looks from the first on: so that is faster for some names, not for many.
+    """
+    names = list(content)
+    if len(names) <= _FEW_NAMES and len(set(names)) == len(names):
+        return [(name, content[name]) for name in names]
+    return list(content.items())
 
 
 def _entries(found: _People, path: str) -> Iterator[_Entry]:

@@ -247,9 +247,8 @@ def _position(place: tuple[int, int]) -> str:
 
 
 def _shown(value: Any) -> str:
-    from posedata.json_view import is_array, is_object
+    from posedata.json_view import in_python, is_array, is_object
 
     if is_array(value):
-        listed = value if isinstance(value, list) else value.as_list()
-        return f"a list of {len(listed)}: {reprlib.repr(listed[:3])}"
+        return f"a list of {len(value)}: {reprlib.repr(in_python(value)[:3])}"
     return "an object" if is_object(value) else reprlib.repr(value)

@@ -341,6 +341,8 @@ def _prediction(prediction: Any) -> tuple[np.ndarray, np.ndarray, float, int, st
         score = np.nan
     elif isinstance(score, bool) or not isinstance(score, int | float):
         raise InputError("bad score", expected="a number")
+    elif abs(score) >= 1 << 1023 and is_whole(score):  # which no float is
+        raise InputError("bad score", expected="a number of float64")
     category = prediction["category_id"] if "category_id" in names else None
     track = prediction["id_"] if "id_" in names else None
     if category is not None:

@@ -80,7 +80,7 @@ class OpenPoseFrames(NamedTuple):
 
 
 def read_frames(texts: Sequence[bytes]) -> OpenPoseFrames | None:
-    """Read the people of several frames, four times as fast as one by one with `read_people`.
+    """Read the people of several frames, three times as fast as one by one with `read_people`.
 
     Parameters
     ----------

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from two_ways import assert_same, mutated, outcome
 
 from posedata.converters import alphapose, alphapose_file
@@ -264,7 +263,10 @@ BOTH_WAYS = {
     "stem": [entry("cam_1_007.png"), entry("cam_1_12.png")],
     "cmu": {"1.jpg": {"bodies": [{"joints": pose(joints=18), "idx": 4}]}, "2.jpg": {"bodies": []},
             "3.jpg": {"bodies": [{"joints": pose(joints=18)}] * 2}},
-    "open": {"a/1.jpg": {"people": [{"pose_keypoints_2d": pose(joints=18)}]}},
+    "open": {"1.jpg": {"people": [{"pose_keypoints_2d": pose(joints=18)}]}},
+    "NaN": [entry("0.jpg", score=float("nan")), entry("1.jpg", x=float("nan"))],
+    "folders": [entry("a/0.jpg"), entry("a/1.jpg")],
+    "mixed boxes": [entry(box=[1, 2, 3, 4]), entry()],
 }  # fmt: skip
 
 
@@ -287,7 +289,7 @@ def is_fast(text, monkeypatch):
 @pytest.mark.parametrize("name", BOTH_WAYS)
 def test_both_ways_give_the_same(name, monkeypatch):
     text = json.dumps(BOTH_WAYS[name]).encode()
-    assert is_fast(text, monkeypatch) == (name != "open")
+    assert is_fast(text, monkeypatch) == (name not in ("folders", "mixed boxes"))
     assert_same(*both_ways(text))
 
 
@@ -306,6 +308,18 @@ def test_both_ways_find_the_same_frames(images):
     assert_same(fast, plain)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"idx": float("nan")}, {"idx": True}, {"idx": [1]}, {"idx": 10**30}, {"idx": 10**400},
+     {"idx": -0.0}, {"score": "x"}, {"score": 10**400}, {"score": None}, {"score": False},
+     {"box": [1, 2, 3]}, {"box": None}, {"box": [float("nan")] * 4}, {"box": [1e308] * 4},
+     {"keypoints": [1, 2]}, {"keypoints": []}, {"keypoints": None}, {"pred_xyz_jts": None}],
+)  # fmt: skip
+def test_both_ways_say_the_same_of_odd_fields(fields):
+    for entries in ([entry(**fields)], [entry(), entry(**fields)]):
+        assert_same(*both_ways(json.dumps(entries).encode()))
+
+
 @given(st.lists(st.text("ab/._-0129\n١", max_size=6).map(lambda name: name + ".jpg"), min_size=1,
                 max_size=3))  # fmt: skip
 def test_both_ways_find_the_same_frames_in_any_names(images):
@@ -315,6 +329,20 @@ def test_both_ways_find_the_same_frames_in_any_names(images):
 @given(st.sampled_from(list(BOTH_WAYS.values())).flatmap(mutated))
 def test_both_ways_give_the_same_of_any_file(text):
     assert_same(*both_ways(text))
+
+
+@pytest.mark.parametrize("name", ["cmu", "open"])
+def test_many_images_by_name_are_what_few_are(name, monkeypatch):
+    text = json.dumps(BOTH_WAYS[name]).encode()
+    few = both_ways(text)
+    monkeypatch.setattr(alphapose_file, "_FEW_NAMES", 0)
+    assert_same(both_ways(text), few)
+
+
+def test_of_an_image_that_is_there_twice_both_count():
+    bodies = json.dumps(BOTH_WAYS["cmu"]["1.jpg"])
+    file = parse_alphapose(f'{{"1.jpg": {bodies}, "1.jpg": {bodies}}}'.encode(), "f.json")
+    assert file.frames.tolist() == [1, 1]
 
 
 @pytest.mark.real

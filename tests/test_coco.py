@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_ways import assert_same, mutated, outcome
 
-from posedata.converters import coco
+from posedata.converters import coco, coco_lists
+from posedata.converters.coco_file import parse_coco
 from posedata.errors import InputError, PosedataError
 from posedata.skeleton import load_skeleton
 from posedata.storage import locate
@@ -300,6 +302,10 @@ BAD = [
     (truth([], [person(1, 1, keypoints="x")]), "bad keypoints"),
     (truth([], [person(1, 1), person(1, 2, joints=3)]), "another number of joints"),
     (truth([], [person(1, 1, bbox=[1, 2])]), "bad bbox"),
+    (truth([], [person(1, 1, bbox="x")]), "bad bbox"),
+    (truth([], [person(1, [])]), "bad id"), (truth([], [person(1, 10**30)]), "bad id"),
+    (truth([], [person(1, 1, area=10**400)]), "bad area"),
+    (truth([image(1, video_id=[{}])], []), "bad video id: found [{}]"),
     (truth([], [person(1, 1, iscrowd="x")]), "bad iscrowd"),
     (truth([], [person(1, 1, num_keypoints=1 << 40)]), "bad num_keypoints"),
     (truth([], [person(1, 1, area="x")]), "bad area"),
@@ -411,3 +417,84 @@ def test_a_real_folder_gives_each_clip_once(shared):
     ]  # fmt: skip
     assert sum("boxes without keypoints" in p.reason for p in problems) == 1
     assert sum("clips that another file has" in p.reason for p in problems) == 3
+
+
+# field by field, and one by one
+
+
+WHOLE_BODY = {"foot_kpts": [1, 2, 1] * 6, "face_kpts": [3, 4, 1] * 68,
+              "lefthand_kpts": [5, 6, 1] * 21, "righthand_kpts": [7, 8, 1] * 21}  # fmt: skip
+BOTH_WAYS = {
+    "truth": truth([image(1), image(2)], [person(2, 1), person(1, 2, 3.5), person(2, 3)]),
+    "results": [result(1), result("a"), result(1, 7)],
+    "results of one kind": [result(1), result(2, 7)],
+    "whole body": truth([image(1)], [person(1, 1, **WHOLE_BODY), person(1, 2, **WHOLE_BODY)]),
+    "other fields": truth([image(1, license=3)], [person(1, 1, segmentation=[[1, 2]], mood=1)]),
+    "tracks": truth([image(1, vid_id="000342", frame_id=0, nframes=2, is_labeled=False),
+                     image(2, vid_id="000342", frame_id=1, nframes=2, is_labeled=True)],
+                    [person(1, 1, track_id=3), person(2, 2, track_id=None)]),
+    "videos": truth([image(1, video_id=4)], [person(1, 1)], videos=[{"id": 4, "name": "x"}]),
+    "some without": truth([image(1)], [{"image_id": 1, "bbox": [1, 2, 3, 4]}, person(1, 2)]),
+    "boxes": truth([image(1)], [{"image_id": 1, "bbox": [1, 2, 3, 4]}]),
+    "nothing": truth([image(1)], []),
+    "NaN": [result(1, score=float("nan")), result(2, float("nan"))],
+}  # fmt: skip
+ONE_BY_ONE = ("results", "some without", "boxes", "nothing")
+
+
+def both_ways(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coco_lists, "_entries_by_field", lambda entries: None)
+        patch.setattr(coco_lists, "_images_by_field", lambda entries: None)
+        plain = outcome(parse_coco, text, "f.json")
+    return outcome(parse_coco, text, "f.json"), plain
+
+
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_field_by_field_and_one_by_one_are_the_same(name, monkeypatch):
+    text = json.dumps(BOTH_WAYS[name]).encode()
+    assert_same(*both_ways(text))
+    if name not in ONE_BY_ONE:
+        monkeypatch.delattr(coco_lists, "_entries_one_by_one")
+        monkeypatch.delattr(coco_lists, "_images_one_by_one")
+        assert len(parse_coco(text, "f.json").ids)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"iscrowd": -2}, {"iscrowd": -1}, {"iscrowd": True}, {"category_id": 1 << 31}, {"id": 1 << 63},
+     {"id": -(1 << 63)}, {"image_id": -(1 << 63)}, {"track_id": [1]}, {"track_id": True},
+     {"face_kpts": None}, {**WHOLE_BODY, "face_kpts": [1, 2, 3]}, {**WHOLE_BODY, "foot_kpts": None},
+     {**WHOLE_BODY, "keypoints": [1, 2, 1] * 14}, {"bbox": None}, {"bbox": [1, 2, 3]},
+     {"area": None}, {"area": True}, {"keypoints": None}, {"keypoints": [1, 2]}],
+)  # fmt: skip
+def test_both_ways_say_the_same_of_odd_annotations(fields):
+    odd = {**person(1, 2), **fields}
+    for annotations in ([odd], [person(1, 1), odd]):
+        joints = COCO if "keypoints" not in fields else ()
+        assert_same(*both_ways(json.dumps(truth([image(1)], annotations, joints)).encode()))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"id": 1}, {"id": "1"}, {"id": True}, {"id": 1 << 63}, {"id": None}, {"width": True},
+     {"width": 0}, {"height": 1 << 24}, {"width": 2.0}, {"nframes": 0}, {"frame_id": 1 << 63},
+     {"vid_id": 1}, {"vid_id": 1, "video_id": 2}, {"vid_id": None, "video_id": 2}, {"video_id": []},
+     {"file_name": 3}, {"is_labeled": 0}, {"is_labeled": None}],
+)  # fmt: skip
+def test_both_ways_say_the_same_of_odd_images(fields):
+    for odd in ({**image(2), **fields}, {**image(2, video_id=3), **fields}):
+        for first in (image(1), image(1, video_id=5)):
+            content = truth([first, odd], [person(1, 1)])
+            assert_same(*both_ways(json.dumps(content).encode()))
+
+
+@given(st.sampled_from(list(BOTH_WAYS.values())).flatmap(mutated))
+def test_both_ways_are_the_same_for_any_file(text):
+    assert_same(*both_ways(text))
+
+
+@pytest.mark.real
+def test_both_ways_are_the_same_for_real_files(shared):
+    for path in sorted((shared / "data/coco").glob("*.json")):
+        assert_same(*both_ways(path.read_bytes()))

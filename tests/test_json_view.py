@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posedata.errors import InputError
-from posedata.json_view import is_array, is_object, is_whole, numbers, view_json
+from posedata.json_view import in_python, is_array, is_object, is_whole, numbers, view_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -54,6 +54,13 @@ def test_kinds(number):
     assert not is_array(view) and not is_object(view.get("a"))
 
 
+def test_values_in_python():
+    value = {"a": [1, {"b": None}], "c": "x"}
+    view = view_json(json.dumps(value).encode(), "f.json")
+    assert in_python(view) == value and in_python(view.get("a")) == [1, {"b": None}]
+    assert in_python(view.get("c")) == "x" and in_python(value) == value
+
+
 def test_text_that_is_no_json_is_an_error_with_its_place():
     with pytest.raises(InputError, match=r"f\.json, line 2, column 1: not JSON"):
         view_json(b'{"a":\n', "f.json")
@@ -65,6 +72,7 @@ def test_views_of_several_texts_at_a_time():
     first, second, third, fourth = (view_json(text, "f.json") for text in texts)
     with pytest.raises(InputError):
         view_json(b"[", "f.json")
+    assert not isinstance(first, dict) and not isinstance(second, list)
     assert numbers(first.get("a")).tolist() == [1, 2] and numbers(second).tolist() == [3]
     assert len(third) == 200_000 and numbers(fourth).tolist() == [4]
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from two_ways import assert_same, mutated, outcome
 
 from posedata.converters import lcrnet_json
@@ -219,6 +218,17 @@ def test_field_by_field_and_one_by_one_are_the_same(name, monkeypatch):
 @pytest.mark.parametrize("name", WRONG)
 def test_both_ways_say_the_same_is_wrong(name):
     assert_same(*both_ways(WRONG[name][0]))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"cumscore": 1e300}, {"cumscore": -(10**39)}, {"cumscore": 10**30}, {"cumscore": 10**400},
+     {"cumscore": float("inf")}, {"cumscore": float("nan")}, {"cumscore": True},
+     {"pose2d": [float("inf")] * 26}, {"pose3d": None}, {"pose3d": [1e39] * 39}],
+)  # fmt: skip
+def test_both_ways_say_the_same_of_odd_fields(fields):
+    for people in ([person(**fields)], [person(), person(**fields)]):
+        assert_same(*both_ways(lcrnet(people)))
 
 
 @given(st.sampled_from(list(BOTH_WAYS.values())).flatmap(

@@ -169,9 +169,7 @@ def plain_parse(content):
 def plain_unrounded(wide, narrow):
     """Which numbers of the text do not follow from the float32 as the nearest 7-digit decimal."""
     found = []
-    for index, (number, kept) in enumerate(
-        zip(wide.ravel().tolist(), narrow.ravel(), strict=True)
-    ):
+    for index, (number, kept) in enumerate(zip(wide.ravel().tolist(), narrow.ravel(), strict=True)):
         again = float(f"{float(kept):.7g}")
         with np.errstate(over="ignore"):
             in_range = 1e-15 < abs(kept) < 1e7

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_ways import assert_same, mutated, outcome
 
-from posedata.converters import openpifpaf
+from posedata.converters import openpifpaf, openpifpaf_file
+from posedata.converters.openpifpaf_file import parse_images, parse_video
 from posedata.errors import InputError, PosedataError
 from posedata.storage import locate
 
@@ -266,3 +268,104 @@ def test_the_real_image_keeps_every_number(shared):
     assert np.array_equal(np.isfinite(clip.keypoints_2d).all(-1), found)
     assert np.array_equal(clip.keypoints_2d[found], expected[..., :2][found])
     assert np.array_equal(clip.scores, expected[..., 2])
+
+
+# several frames at once, and one by one
+
+
+AT_ONCE = {
+    "video": [[person(10, id_=3), person(300, id_=4)], [], [person(12, id_=3)]],
+    "no tracker": [[person(10)], [person(11), person(3, score=None, category_id=None)]],
+    "no boxes": [[{"keypoints": person()["keypoints"]}], [{"keypoints": person(3)["keypoints"]}]],
+    "133 joints": [[person(joints=133)], [person(joints=133)]],
+    "nobody": [[], []],
+    "no joints": [[person()], [{"bbox": [1, 2, 3, 4], "category_id": 2}]],
+    "two models": [[person(), person(joints=5)], [person(joints=5)]],
+    "some boxes": [[person(bbox=None), person()]],
+}
+ONE_BY_ONE = ("nobody", "no joints", "two models", "some boxes")
+
+
+def ways_of_a_video(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openpifpaf_file, "_by_field", lambda lists, frames: None)
+        patch.setattr(openpifpaf_file, "view_files", lambda texts: None)
+        plain = outcome(parse_video, text, "v.json")
+    return outcome(parse_video, text, "v.json"), plain
+
+
+@pytest.mark.parametrize("first", [0, 1, 7])
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_a_video_is_the_same_at_once_and_line_by_line(name, first, monkeypatch):
+    text = lines(*AT_ONCE[name], first=first).encode()
+    assert_same(*ways_of_a_video(text))
+    monkeypatch.setattr(openpifpaf_file, "_one_by_one", lambda *_: 1 / 0)
+    if name not in ONE_BY_ONE and first > 0:
+        parse_video(text, "v.json")  # at once
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"id_": 1 << 31}, {"id_": -(1 << 31)}, {"id_": 1.0}, {"id_": True}, {"category_id": 1 << 31},
+     {"category_id": "1"}, {"score": True}, {"score": "x"}, {"score": 10**400}, {"bbox": [1, 2]},
+     {"bbox": []}, {"keypoints": []}, {"keypoints": [1, 2]}, {"score": float("nan")}],
+)  # fmt: skip
+def test_odd_fields_are_the_same_at_once_and_line_by_line(fields):
+    for people in ([person(**fields)], [person(), person(**fields)]):
+        assert_same(*ways_of_a_video(lines(people).encode()))
+
+
+@pytest.mark.parametrize(
+    "numbers", [[1, 1], [2, 1], [1, 3, 2], [1, 1 << 24], [-1, 1], [1.0], [True]]
+)
+def test_odd_frame_numbers_are_the_same_at_once_and_line_by_line(numbers):
+    text = "".join(json.dumps({"frame": n, "predictions": [person()]}) + "\n" for n in numbers)
+    assert_same(*ways_of_a_video(text.encode()))
+
+
+@given(st.data())
+def test_any_video_is_the_same_at_once_and_line_by_line(data):
+    frames = data.draw(st.sampled_from(list(AT_ONCE.values())))
+    entries = [{"frame": n, "predictions": people} for n, people in enumerate(frames, 1)]
+    texts = [data.draw(mutated(entry)).replace(b"\n", b" ") for entry in entries]
+    ending = data.draw(st.sampled_from([b"\n", b"\r\n", b"\n\n"]))
+    assert_same(*ways_of_a_video(ending.join(texts) + data.draw(st.sampled_from([b"", ending]))))
+
+
+def test_lines_that_only_together_are_json_are_refused():
+    with pytest.raises(InputError, match="line 1: not JSON"):
+        parse_video(
+            b'{"frame": 1, "predictions": [\n]}, {"frame": 2, "predictions": []}\n', "v.json"
+        )
+
+
+@given(st.data())
+def test_any_images_are_the_same_at_once_and_one_by_one(tmp_path_factory, data):
+    frames = data.draw(st.sampled_from(list(AT_ONCE.values())))
+    folder = tmp_path_factory.mktemp("images")
+    for number, people in enumerate(frames):
+        (folder / f"{number}.jpg.predictions.json").write_bytes(data.draw(mutated(people)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("posedata.json_files._MOST_FILES", data.draw(st.integers(1, 3)))
+        found = outcome(clips_of, folder)
+        patch.setattr(openpifpaf_file, "parse_images", lambda texts, frames: None)
+        expected = outcome(clips_of, folder)
+    assert_same(found, expected)
+
+
+def clips_of(folder):
+    clips, problems = converted(folder)
+    return {
+        name: (clip.keypoints_2d, clip.scores, clip.boxes, clip.frames, clip.persons,
+               clip.person_ids, clip.extra, clip.info)
+        for name, clip in clips.items()
+    }, problems  # fmt: skip
+
+
+@pytest.mark.real
+def test_a_real_image_is_the_same_at_once(shared):
+    (text,) = (path.read_bytes() for path in (shared / "data/openpifpaf").glob("*.json"))
+    people, problems = openpifpaf_file.join([parse_images([text] * 3, range(3))], "f")
+    parts = [openpifpaf_file.parse_image(text, "f", frame) for frame in range(3)]
+    assert_same((people, problems), openpifpaf_file.join(parts, "f"))
+    assert len(people.frames) == 15

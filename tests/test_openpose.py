@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from two_ways import assert_same, mutated, outcome
 
-from posedata.converters import openpose
-from posedata.converters.openpose_file import read_people
+from posedata.converters import openpose, openpose_rows
+from posedata.converters.openpose_file import read_frames, read_people
 from posedata.errors import InputError, PosedataError, UsageError
 from posedata.storage import locate
 
@@ -340,3 +341,118 @@ def test_real_folders(shared):
     associated = clips["two_people_associated_cam01_json"][0]
     assert (associated.persons == associated.extra["slots"]).all()
     assert (clips["two_people_cam01_json"][0].keypoints_2d < 0).any()
+
+
+# several files at once, and one by one
+
+
+def frame(*people, version=1.3):
+    return {"version": version, "people": list(people)}
+
+
+FULL = person(
+    3, person_id=[7], hand_left_keypoints_2d=[1, 2, 0.5] * 21, face_keypoints_2d=[],
+    pose_keypoints_3d=[1, 2, 3, 1] * 25,
+)  # fmt: skip
+AT_ONCE = {
+    "one": [frame(person())],
+    "nobody": [frame(), frame()],
+    "several": [frame(person(), person(2)), frame(), frame(person(3)), frame()],
+    "places for nobody": [frame({}, person(2)), frame(person(), {}, {"pose_keypoints_2d": []})],
+    "version 1.0": [frame({"pose_keypoints": pose()}, version=1.0)] * 2,
+    "all arrays": [frame(FULL), frame(FULL, {}, FULL)],
+    "no ids": [frame({"pose_keypoints_2d": pose()}, {"pose_keypoints_2d": pose(7)})],
+    "ids": [frame(person(person_id=[3])), frame(person(person_id=[])), frame(person(person_id=4))],
+    "some hands": [frame(person()), frame(person(**HANDS))],
+    "two models": [frame(person()), frame(person(pose_keypoints_2d=pose(joints=18)))],
+    "both poses": [frame(person(pose_keypoints=pose(5)))],
+    "a face alone": [frame({"face_keypoints_2d": [1, 2, 0.5] * 70})],
+}
+ONE_BY_ONE = ("ids", "some hands", "two models", "a face alone")
+
+
+def as_texts(frames):
+    return [json.dumps(content).encode() for content in frames]
+
+
+WRONG_FIELDS = (
+    {"pose_keypoints_2d": [1, 2, 0.5, 1]}, {"pose_keypoints_2d": [[]]}, {"pose_keypoints_2d": "x"},
+    {"pose_keypoints_3d": [1, 2, 3]}, {"face_keypoints_2d": {}}, {"person_id": [1.5]},
+    {"person_id": [1, 2]}, {"person_id": [True]}, {"person_id": "1"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", WRONG_FIELDS)
+def test_wrong_fields_are_left_to_one_by_one(fields):
+    assert read_frames(as_texts([frame(person(**fields))])) is None
+
+
+def check_at_once(texts):
+    """Check that all files at once are what each is by itself; False where they are nothing."""
+    found = read_frames(texts)
+    if found is None:
+        return False
+    rows = 0
+    for number, text in enumerate(texts):
+        for slot, someone in enumerate(read_people(text, "f.json")):
+            if someone.pose is None:
+                assert not someone.further
+                continue
+            assert (found.files[rows], found.slots[rows]) == (number, slot)
+            assert found.ids[rows] == someone.id
+            assert_same(found.poses[rows], someone.pose)
+            assert_same({name: v[rows] for name, v in found.further.items()}, someone.further)
+            rows += 1
+    assert rows == len(found.files) == len(found.slots) == len(found.ids) == len(found.poses)
+    return True
+
+
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_several_files_at_once_are_what_each_is(name):
+    assert check_at_once(as_texts(AT_ONCE[name])) == (name not in ONE_BY_ONE)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [[b"{}"], [b"[]"], [b'{"people": {}}'], [b'{"people": [3]}'], [b'{"people": [], "a": "\\n"}'],
+     [b'{"people": []}', b""], [b'{"people": [{', b'}]}'], [b'{"people": []},{"people": []}', b""],
+     [b'{"people": [{"pose_keypoints_2d": [1, 2, 0.5', b'1, 2, 0.5]}]}']],
+)  # fmt: skip
+def test_what_is_wrong_is_left_to_one_by_one(texts):
+    assert read_frames(texts) is None
+
+
+@given(st.data())
+def test_any_files_at_once_are_what_each_is(data):
+    frames = data.draw(st.sampled_from(list(AT_ONCE.values())))
+    check_at_once([data.draw(mutated(content)) for content in frames])
+
+
+def clip_of(folder, texts, **options):
+    for number, text in enumerate(texts):
+        write(folder, text, number)
+    return {
+        name: (clip.keypoints_2d, clip.scores, clip.frames, clip.persons, clip.person_ids,
+               clip.extra, problems)
+        for name, (clip, problems) in read_all(folder, **options).items()
+    }  # fmt: skip
+
+
+@given(st.data())
+def test_a_clip_is_the_same_whichever_way_it_is_read(tmp_path_factory, data):
+    frames = data.draw(st.sampled_from(list(AT_ONCE.values())))
+    texts = [data.draw(mutated(content)) for content in frames]
+    folder = tmp_path_factory.mktemp("clip")
+    all_fields = data.draw(st.booleans())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("posedata.json_files._MOST_FILES", data.draw(st.integers(1, 3)))
+        found = outcome(lambda: clip_of(folder, texts, all_fields=all_fields))
+        patch.setattr(openpose_rows, "read_frames", lambda texts: None)
+        expected = outcome(lambda: clip_of(folder, texts, all_fields=all_fields))
+    assert_same(found, expected)
+
+
+@pytest.mark.real
+def test_real_folders_at_once(shared):
+    for folder in sorted((shared / "data/openpose").iterdir()):
+        assert check_at_once([path.read_bytes() for path in sorted(folder.iterdir())])
