@@ -23,7 +23,7 @@ from posedata.converters.dense_clip import (
 )
 from posedata.converters.ntu_benchmark import BENCHMARK, KNOWN_BAD, is_known_bad, ntu_benchmark
 from posedata.errors import InputError
-from posedata.exporter import Exporter, Item, Target
+from posedata.exporter import IN_NO_SPLIT, NOT_PUBLISHED, Exporter, Item, Target
 from posedata.profile import Change
 from posedata.profiles import ctrgcn
 from posedata.storage import Location
@@ -72,7 +72,7 @@ def _write_published(target: Target, items: StagedItems, out: Location) -> Itera
                     labels = ctrgcn.one_hot([facts[name]["label"] for name in rows], data_set)
                     write_array(archive, f"y_{part}", labels)
     if len(items) > len(names):
-        yield Change("choose_samples", "clips that the published file does not have",
+        yield Change("choose_samples", NOT_PUBLISHED,
                      len(items) - len(names))  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def _write(target: Target, items: StagedItems, out: Location) -> Iterator[Change
         raise InputError("the release has no splits", path=out,
                          remedy="Export to pyskl or csv, which need none.")  # fmt: skip
     if len(items) > len(used):
-        yield Change("choose_samples", "clips that are in no split", len(items) - len(used))
+        yield Change("choose_samples", IN_NO_SPLIT, len(items) - len(used))
 
 
 def _write_split(

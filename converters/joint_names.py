@@ -48,9 +48,12 @@ def match_joints(names: Sequence[str]) -> MatchedJoints | None:
             order = tuple(range(len(names)))
             return MatchedJoints(listed["skeleton"], order, listed["about"])
     found = []
+    keys = [_key(name) for name in names]
     for skeleton, aliases in _aliases():
-        joints = [aliases.get(_key(name), "") for name in names]
         expected = load_skeleton(skeleton).joints
+        if len(expected) != len(keys):
+            continue
+        joints = [aliases.get(key, "") for key in keys]
         if sorted(joints) == sorted(expected):
             found.append(MatchedJoints(skeleton, tuple(joints.index(joint) for joint in expected)))
     found.sort(key=lambda match: match.order != tuple(range(len(names))))

@@ -30,7 +30,7 @@ from posedata.converters.ntu_benchmark import (
     ntu_benchmark,
     rows_of_benchmark,
 )
-from posedata.exporter import Exporter, Item, Target
+from posedata.exporter import IN_NO_SPLIT, Exporter, Item, Target
 from posedata.profile import Change, Profile
 from posedata.profiles import agcn, stgcn, unik
 from posedata.storage import Location
@@ -78,7 +78,7 @@ def _write(target: Target, items: StagedItems, out: Location, name: str) -> Iter
         labels = [row.name for row in rows], [row.label for row in rows]
         (place / f"{part}_label.pkl").write_bytes(pickle.dumps(labels, protocol=2))
     if len(items) > len(used):
-        yield Change("choose_rows", "clips that are in no split", len(items) - len(used))
+        yield Change("choose_rows", IN_NO_SPLIT, len(items) - len(used))
 
 
 def write_rows(place: Location, items: StagedItems, names: Sequence[str], longest: int) -> None:

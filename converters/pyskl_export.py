@@ -24,7 +24,7 @@ from posedata.converters.ntu_benchmark import (
 )
 from posedata.converters.pickle_writer import write_pickle
 from posedata.errors import InputError, UsageError
-from posedata.exporter import Exporter, Item, Target
+from posedata.exporter import NOT_PUBLISHED, Exporter, Item, Target
 from posedata.profile import Change
 from posedata.profiles import mmaction2
 from posedata.profiles.pyskl import PYSKL, annotation_order, annotation_splits
@@ -117,7 +117,7 @@ def write(target: Target, items: StagedItems, out: Location) -> Iterable[Change]
     with out.create() as file:
         write_pickle(file, {"split": splits, "annotations": annotations})
     if left_out:
-        yield Change("choose_samples", "clips that the published file does not have", left_out)
+        yield Change("choose_samples", NOT_PUBLISHED, left_out)
 
 
 def _annotation(item: Item) -> dict[str, Any]:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 #: The entry point group in which exporters register: one line in ``pyproject.toml``.
 ENTRY_POINTS = "posedata.exporters"
+#: What `Exporter.write` says of clips that were prepared and are in no file.
+NOT_PUBLISHED = "clips that the published file does not have"
+IN_NO_SPLIT = "clips that are in no split"
+IN_NO_FILE = (NOT_PUBLISHED, IN_NO_SPLIT)
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,15 @@ def test_known_bad_samples_are_left_out_and_reported(tmp_path):
                 "amount": 1, "clips": 1} in summary.changes  # fmt: skip
 
 
+def test_the_summary_counts_what_is_in_the_files(tmp_path):
+    clips = [flat_clip("a", [0], [0], 2, **SIZE), flat_clip("b", [0], [0], 2, **SIZE)]
+    release = write_release(tmp_path / "r", clips, splits=[("fold", "train", "a")])
+    summary = exported(release, "stgcn", tmp_path / "out", drop=False)
+    assert summary.clips == 1
+    assert {"step": "choose_rows", "what": "clips that are in no split", "amount": 1,
+            "clips": 1} in summary.changes  # fmt: skip
+
+
 def test_a_profile_is_for_one_joint_set_and_format(ntu):
     with pytest.raises(UsageError, match="reads another joint set: found coco17"):
         plan_export(ntu, "pyskl", profile="pyskl", skeleton="coco17")
@@ -155,7 +164,7 @@ def test_a_profile_is_for_one_joint_set_and_format(ntu):
 # without a profile: as it is
 
 
-def write_release(folder, clips, **manifest):
+def write_release(folder, clips, splits=None):
     """Make a release of clips that are in memory."""
     from posedata.manifest import FILE_NAME, Manifest
     from posedata.release_writer import write_part, write_rejects, write_splits, write_table
@@ -171,7 +180,10 @@ def write_release(folder, clips, **manifest):
     rows = [{"clip_id": clip.clip_id, **clip.info} for clip in clips]
     batch = pa.RecordBatch.from_pylist(rows, schema=table.clip_schema)
     part = "data/human/part-00000.parquet"
-    splits = [("fold", "train" if i % 2 else "test", clip.clip_id) for i, clip in enumerate(clips)]
+    if splits is None:
+        splits = [
+            ("fold", "train" if i % 2 else "test", clip.clip_id) for i, clip in enumerate(clips)
+        ]
     files = {
         part: write_part(out / part, table, clips),
         "clips.parquet": write_table(out / "clips.parquet", [batch], table.clip_schema),

@@ -15,6 +15,7 @@ import pytest
 from made_clips import awkward_clips, made_clip, write_release
 
 from posedata import export as exporting
+from posedata import export_plan
 from posedata.errors import InputError, OutputError, UsageError
 from posedata.export import export, plan_export
 from posedata.exporter import Exporter, Item, list_exporters
@@ -89,7 +90,7 @@ def test_changes_are_added_up_over_all_files_of_the_layer(tmp_path, release):
         lambda target, items, out: out.write_bytes(b"") or (),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "load_exporter", lambda name: exporter)
+        patch.setattr(export_plan, "load_exporter", lambda name: exporter)
         summary = run(release, tmp_path / "out.txt", "odd")
     assert summary.changes == [{"step": "step", "what": "frames", "amount": 10 + 20 + 6 + 1 + 7 + 5,
                                 "clips": 5}]  # fmt: skip

@@ -10,7 +10,8 @@ import typer
 from posedata.cli import DONE, FAILED, WITH_REJECTS, print_json
 
 if TYPE_CHECKING:
-    from posedata.export import ExportPlan, ExportSummary
+    from posedata.export import ExportSummary
+    from posedata.export_plan import ExportPlan
 
 
 def export_release(
