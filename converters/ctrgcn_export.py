@@ -26,7 +26,7 @@ from posedata.errors import InputError
 from posedata.exporter import IN_NO_SPLIT, NOT_PUBLISHED, Exporter, Item, Target
 from posedata.profile import Change
 from posedata.profiles import ctrgcn
-from posedata.storage import Location
+from posedata.storage import Location, file_name
 
 if TYPE_CHECKING:
     from posedata.export_staging import StagedItems
@@ -83,7 +83,7 @@ def _write(target: Target, items: StagedItems, out: Location) -> Iterator[Change
     classes = max(classes, 1 + max(each["label"] for each in facts.values()))
     used: set[str] = set()
     for protocol, parts in target.splits.items():
-        with (out / f"{target.manifest.name}_{protocol}.npz").create() as file:
+        with (out / file_name(f"{target.manifest.name}_{protocol}.npz")).create() as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 for split, members in parts.items():
                     names = [name for name in members if name in items]

@@ -33,7 +33,7 @@ from posedata.converters.ntu_benchmark import (
 from posedata.exporter import IN_NO_SPLIT, Exporter, Item, Target
 from posedata.profile import Change, Profile
 from posedata.profiles import agcn, stgcn, unik
-from posedata.storage import Location
+from posedata.storage import Location, file_name
 
 if TYPE_CHECKING:
     from posedata.export_staging import StagedItems
@@ -72,11 +72,13 @@ def _write(target: Target, items: StagedItems, out: Location, name: str) -> Iter
     used: set[str] = set()
     longest = max((facts.get("frames", 0) for facts in items.facts.values()), default=0)
     for protocol, part, rows in _files(target, items):
-        place = out / protocol if protocol else out
+        place = out / file_name(protocol) if protocol else out
         used.update(row.clip_id for row in rows)
-        write_rows(place / f"{part}_{name}.npy", items, [row.clip_id for row in rows], longest)
+        write_rows(
+            place / file_name(f"{part}_{name}.npy"), items, [row.clip_id for row in rows], longest
+        )
         labels = [row.name for row in rows], [row.label for row in rows]
-        (place / f"{part}_label.pkl").write_bytes(pickle.dumps(labels, protocol=2))
+        (place / file_name(f"{part}_label.pkl")).write_bytes(pickle.dumps(labels, protocol=2))
     if len(items) > len(used):
         yield Change("choose_rows", IN_NO_SPLIT, len(items) - len(used))
 

@@ -142,8 +142,12 @@ def export(
                          )  # fmt: skip
 
     clear_output(place, report, staging)
-    with StagedItems(staging, sorted(done)) as items:
-        at_the_end = list(plan.exporter.write(plan.target, items, place))
+    try:
+        with StagedItems(staging, sorted(done)) as items:
+            at_the_end = list(plan.exporter.write(plan.target, items, place))
+    except (InputError, UsageError):  # there is nothing that --resume could complete
+        staging.remove()
+        raise
     records.append({
         "changes": [[c.step, c.what, c.amount, c.amount] for c in at_the_end]
     })  # fmt: skip

@@ -206,6 +206,21 @@ class HashingFile:
         return {"bytes": self.num_bytes, "sha256": self.sha256}
 
 
+def file_name(text: str) -> str:
+    """Give a text of untrusted origin, such as the name of a split, as the name of one file.
+
+    Raises
+    ------
+    InputError
+        If it is no such name: empty, ``.`` or ``..``, or with a separator or control character,
+        so that it could lead out of its folder.
+    """
+    if text in ("", ".", "..") or not text.isprintable() or "/" in text or "\\" in text:
+        raise InputError("not the name of a file", found=repr(text),
+                         expected="letters, digits, blanks, _ . -")  # fmt: skip
+    return text
+
+
 def locate(place: str | os.PathLike[str] | Location) -> Location:
     """Find the file system of a path or URL.
 

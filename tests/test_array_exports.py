@@ -152,6 +152,26 @@ def test_the_summary_counts_what_is_in_the_files(tmp_path):
             "clips": 1} in summary.changes  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("to", "splits"),
+    [
+        ("stgcn", [("../evil", "train", "a")]),
+        ("agcn", [("fold", "../../evil", "a")]),
+        ("unik", [("/tmp/evil", "train", "a")]),
+        ("ctrgcn", [("../evil", "train", "a")]),
+        ("ctrgcn", [("..\\evil", "train", "a")]),
+    ],
+)
+def test_no_name_of_a_split_leads_out_of_the_folder(tmp_path, to, splits):
+    release = write_release(tmp_path / "r", [flat_clip("a", [0], [0], 2, **SIZE)], splits=splits)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="not the name of a file"):
+        exported(release, to, tmp_path / "deep" / "out", drop=False)
+    left = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
+    assert all(path.is_relative_to(tmp_path / "deep") for path in left)
+    assert not any(path.is_file() for path in left)
+
+
 def test_a_profile_is_for_one_joint_set_and_format(ntu):
     with pytest.raises(UsageError, match="reads another joint set: found coco17"):
         plan_export(ntu, "pyskl", profile="pyskl", skeleton="coco17")

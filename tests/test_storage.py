@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posedata.errors import InputError, OutputError, PosedataError
-from posedata.storage import HashingFile, Location, locate
+from posedata.storage import HashingFile, Location, file_name, locate
 
 ODD_NAMES = ["with space", "a#b", "100%", "a%20b", "a[1]", "a*?", "naïve-日本", "a::b", "c:", "-o",
              "a'b\"c", "~x", "$HOME", "a&b;c"]  # fmt: skip
@@ -312,3 +312,14 @@ def test_locations_are_sent_to_workers(tmp_path):
 
     for place in (locate(tmp_path), locate("memory://a")):
         assert pickle.loads(pickle.dumps(place)) == place
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "../a", "a/b", "/a", "a\\b", "a\0", "a\n"])
+def test_a_name_that_leads_elsewhere_is_refused(text):
+    with pytest.raises(InputError, match="not the name of a file"):
+        file_name(text)
+
+
+@pytest.mark.parametrize("text", ["xsub", "my list", "a.b", "..a", "-x", "ü"])
+def test_other_names_stay(text):
+    assert file_name(text) == text

@@ -129,12 +129,13 @@ def make_release(
     """Make a release, or add a layer to one, and show what was done; see `convert`."""
     from posedata.convert import convert as run
     from posedata.plan import plan_conversion
+    from posedata.storage import file_name
 
     if into is not None and out is not None:
         raise UsageError("--into and --out exclude each other: --into names the release")
     plan = plan_conversion(dataset, raw, all_fields=all_fields, limit=limit, options=options,
                            into=into, layer=layer, keep_sides=keep_sides)  # fmt: skip
-    out = into or out or plan.description.name
+    out = into or out or file_name(plan.description.name)
     if dry_run:
         _show_plan(plan, out, as_json)
         return

@@ -23,6 +23,7 @@ def export_release(
     """Run an export and show what it did; see `posedata.cli.convert`."""
     from posedata.errors import UsageError
     from posedata.export import export, plan_export
+    from posedata.storage import file_name
 
     if to == "parquet":
         raise UsageError("--to parquet of a release", remedy="Name another format with --to.")
@@ -31,7 +32,7 @@ def export_release(
     plan = plan_export(release, to, layer=layer, profile=profile, skeleton=skeleton,
                        options=options, limit=limit, drop_misfits=misfits == "drop")  # fmt: skip
     name = plan.release.name + (f"-{profile}" if profile and profile != to else "")
-    out = out or f"{name}-{to}{plan.exporter.suffix}"
+    out = out or file_name(f"{name}-{to}{plan.exporter.suffix}")
     if dry_run:
         _show_plan(plan, out, as_json)
         return
