@@ -13,7 +13,7 @@ from posedata.converters.csv_layout import (
     joint_columns,
     pose_columns,
 )
-from posedata.converters.joint_names import match_joints
+from posedata.joint_names import match_joints
 from posedata.errors import InputError
 from posedata.layer_table import standard_columns
 from posedata.manifest import Manifest

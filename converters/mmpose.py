@@ -106,7 +106,7 @@ def _skeleton_of(file: Any, chosen: str, path: str) -> tuple[str, tuple[int, ...
             )  # fmt: skip
         return load_skeleton(chosen).name, same
     if len(file.joint_names) == num_joints:
-        from posedata.converters.joint_names import match_joints
+        from posedata.joint_names import match_joints
 
         if match := match_joints(file.joint_names):
             return match.skeleton, match.order

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posedata.converters import mmpose
-from posedata.converters.joint_names import match_joints
+from posedata.joint_names import match_joints
 from posedata.converters.mmpose_file import parse_mmpose
 from posedata.errors import InputError, PosedataError
 from posedata.skeleton import load_skeleton

@@ -1,0 +1,1 @@
+"""The experts that run beside posedata, one library a module."""
