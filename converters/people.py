@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from posedata.boxes import LARGEST_COORDINATE, boxes_around
 from posedata.clip import Clip
 from posedata.converter import LayerDescription, Problem, Sample
 from posedata.errors import InputError
@@ -24,13 +25,6 @@ from posedata.skeleton import load_skeleton
 #: Frames that a clip may have at most: six days at 30 a second. A larger number in a file or its
 #: name is no frame number, and arrays over all frames would not fit in memory.
 LARGEST_NUM_FRAMES = 1 << 24
-
-# Each joint lies inside the body, not on its rim, and a box of one joint, or of joints in a row,
-# has no area to overlap with: boxes for the tracker are wider by this part of their longer side.
-_MARGIN = 0.1
-_LEAST_MARGIN = 8.0  # pixels
-# Of boxes for the tracker: their areas must not overflow, whatever numbers a file has.
-_LARGEST_COORDINATE = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,30 +145,6 @@ def build_clip(
     ), problems
 
 
-def boxes_around(keypoints_2d: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Boxes that hold the joints of each pose and a margin.
-
-    Parameters
-    ----------
-    keypoints_2d : float, shape (N, V, 2)
-        Pixels.
-    missing : bool, shape (N, V)
-        Joints that do not count; at least one of each pose does.
-
-    Returns
-    -------
-    float32, shape (N, 4)
-        x0 y0 x1 y1: the joints' extent, wider on each side by a tenth of its longer side and by
-        8 pixels at least. Limited to 10**9 either way.
-    """
-    low = np.where(missing[..., None], np.inf, keypoints_2d).min(1, initial=np.inf)
-    high = np.where(missing[..., None], -np.inf, keypoints_2d).max(1, initial=-np.inf)
-    low = low.clip(-_LARGEST_COORDINATE, _LARGEST_COORDINATE)
-    high = high.clip(-_LARGEST_COORDINATE, _LARGEST_COORDINATE)
-    margin = np.maximum((high - low).max(1, initial=0) * _MARGIN, _LEAST_MARGIN)[:, None]
-    return np.concatenate([low - margin, high + margin], 1).astype(np.float32)
-
-
 def _check_frames(frames: np.ndarray, num_frames: int, path: str) -> None:
     if num_frames > LARGEST_NUM_FRAMES:
         raise InputError("too many frames for a video", path=path, found=num_frames,
@@ -282,7 +252,7 @@ def _track(people: People) -> np.ndarray:
     if people.boxes is not None:
         given = people.boxes
         usable = np.isfinite(given).all(1) & (given[:, 2:] > given[:, :2]).all(1)
-        boxes[usable] = given[usable].clip(-_LARGEST_COORDINATE, _LARGEST_COORDINATE)
+        boxes[usable] = given[usable].clip(-LARGEST_COORDINATE, LARGEST_COORDINATE)
     order = np.argsort(people.frames, kind="stable")
     persons = np.empty(len(order), np.int32)
     persons[order] = assign_tracks(people.frames[order].astype(np.int32), boxes[order])

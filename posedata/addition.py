@@ -131,9 +131,7 @@ def as_clip_of_base(
 def swap_sides(clip: Clip) -> Clip:
     """Exchange the person's left and right: the names, not the coordinates."""
     joints = clip.skeleton.num_joints
-    order = np.arange(joints)
-    for left, right in clip.skeleton.swap:
-        order[[left, right]] = right, left
+    order = clip.skeleton.flip_order
 
     def swapped(array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array[:, order])
@@ -145,14 +143,10 @@ def swap_sides(clip: Clip) -> Clip:
         name: swapped(array) if array.ndim > 1 and array.shape[1] == joints else array
         for name, array in clip.extra.items()
     }
-    unrounded = {}
-    for name, kept in clip.unrounded.items():
-        pose, joint, axis = np.unravel_index(kept.at, arrays[name].shape)
-        at = np.ravel_multi_index((pose, order[joint], axis), arrays[name].shape)
-        ascending = np.argsort(at, kind="stable")
-        unrounded[name] = kept._replace(
-            at=at[ascending].astype(np.int32), numbers=kept.numbers[ascending]
-        )
+    unrounded = {
+        name: kept.reordered(arrays[name].shape, 1, order)
+        for name, kept in clip.unrounded.items()
+    }
     return replace(clip, extra=extra, unrounded=unrounded, **arrays)
 
 

@@ -55,8 +55,13 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
             Problem(**row) for row in read_small_table(before / "rejects.parquet").to_pylist()
         ]
         staging.begin_closing(out)
-    made_by = {"operation": "convert", "posedata": __version__, "converter": plan.converter,
-               "options": plan.options, "input": plan.fingerprint()["input"]}  # fmt: skip
+    made_by = {
+        "operation": plan.operation,
+        "posedata": __version__,
+        **({"converter": plan.converter} if plan.converter else {}),
+        "options": plan.options,
+        "input": plan.fingerprint()["input"],
+    }
     tables = {layer.name: layer_table(description, layer.name) for layer in description.layers}
     schema = clip_schema(description.columns, description.own_columns, description.label_names)
     files = dict(base.manifest.files) if base else {}
@@ -109,7 +114,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
                     "own_columns": dict(tables[layer.name].own_columns),
                     "left_out": list(layer.left_out),
                     "label_names": list(description.label_names),
-                    "made_by": made_by,
+                    "made_by": {**made_by, **layer.made_by},
                 }
                 for layer in description.layers
             },
@@ -147,7 +152,8 @@ def _splits(plan: Plan, clips: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, 
                 seen.add(row["clip_id"])
                 yield row
 
-    yield from load_converter(plan.converter).splits(rows())
+    if plan.converter:
+        yield from load_converter(plan.converter).splits(rows())
     if plan.splits:
         for batch in clips:  # what the converter has not asked for
             seen.update(batch["clip_id"].to_pylist())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -155,32 +155,59 @@ def convert_shard(task: ShardTask) -> dict[str, Any]:
         The shard's record: ``shard``, ``part`` (the manifest's entry, or None if no sample could
         be read) and ``problems``.
     """
+    problems: list[Problem] = []
+    return write_shard(
+        task.out, task.shard, layer_table(task.description, task.shard.layer),
+        _read_samples(task, problems), problems,
+    )  # fmt: skip
+
+
+def write_shard(
+    out: Location, shard: Shard, table: LayerTable, clips: Iterable[Clip], problems: list[Problem]
+) -> dict[str, Any]:
+    """Write one part of a layer, and note that it is there.
+
+    Parameters
+    ----------
+    out : Location
+        The release to be.
+    shard : Shard
+        Which part.
+    table : LayerTable
+        Its columns.
+    clips : iterable of Clip
+        Sorted by clip id; taken one by one.
+    problems : list of Problem
+        Complete when ``clips`` has ended.
+
+    Returns
+    -------
+    dict
+        The shard's record; see `convert_shard`.
+    """
     import pyarrow as pa
 
     from posedata.release_writer import write_part
     from posedata.staging import finish_shard, stage_clips
 
-    shard = task.shard
-    table = layer_table(task.description, shard.layer)
-    problems: list[Problem] = []
     info: list[dict[str, Any]] = []
 
-    def clips() -> Iterator[Clip]:
-        for clip in _read_samples(task, problems):
+    def noted() -> Iterator[Clip]:
+        for clip in clips:
             info.append({"clip_id": clip.clip_id, **clip.info})
             yield clip
 
     path = f"data/{table.layer}/part-{shard.part:05}.parquet"
-    part = {"path": path, **write_part(task.out / path, table, clips())}
+    part = {"path": path, **write_part(out / path, table, noted())}
     if part["rows"] == 0:
-        (task.out / path).remove()
-    stage_clips(task.out, shard.index, pa.RecordBatch.from_pylist(info, schema=table.clip_schema))
+        (out / path).remove()
+    stage_clips(out, shard.index, pa.RecordBatch.from_pylist(info, schema=table.clip_schema))
     record = {
         "shard": shard.index,
         "part": part if part["rows"] else None,
         "problems": [asdict(problem) for problem in problems],
     }
-    finish_shard(task.out, shard.index, record)
+    finish_shard(out, shard.index, record)
     return record
 
 
@@ -211,7 +238,7 @@ def layer_table(description: Description, layer: str = "") -> LayerTable:
     of_layer = description.layer(layer)
     return LayerTable(
         layer=of_layer.name,
-        skeleton=load_skeleton(of_layer.skeleton),
+        skeleton=of_layer.own_skeleton or load_skeleton(of_layer.skeleton),
         columns=(*description.columns, *of_layer.columns),
         label_names=description.label_names,
         own_columns={**description.own_columns, **of_layer.own_columns},

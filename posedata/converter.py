@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from posedata.clip import Clip
 from posedata.errors import UsageError
+from posedata.skeleton import Skeleton
 from posedata.storage import Location
 
 #: The entry point group in which converters register: one line in ``pyproject.toml``.
@@ -161,6 +162,10 @@ class LayerDescription:
         Definitions of pose columns that only this data set has, in the form of that file.
     left_out : tuple of str
         Columns that the source has but this release does not; ``--all-fields`` keeps them.
+    made_by : mapping
+        What the manifest says of this layer beyond what holds for the whole operation.
+    own_skeleton : Skeleton, optional
+        The joint set, where it is none of those that posedata knows.
     """
 
     name: str
@@ -168,6 +173,8 @@ class LayerDescription:
     columns: tuple[str, ...]
     own_columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+    own_skeleton: Skeleton | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Plan:
     Attributes
     ----------
     converter : str
-        Name of the data set's converter.
+        Name of the data set's converter; empty where poses are estimated.
     raw : Location
         The raw folder.
     description : Description
@@ -50,6 +50,8 @@ class Plan:
         What a table of the data set says of splits.
     base : Release, optional
         The release that gets a further layer.
+    operation : str
+        ``convert`` or ``estimate``.
     """
 
     converter: str
@@ -62,6 +64,7 @@ class Plan:
     segments: Sequence[Segment] = ()
     splits: Sequence[tuple[str, str, str]] = ()
     base: Release | None = None
+    operation: str = "convert"
 
     @cached_property
     def shards(self) -> list[Shard]:

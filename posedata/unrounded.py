@@ -31,6 +31,26 @@ class Unrounded(NamedTuple):
     at: np.ndarray
     numbers: np.ndarray
 
+    def reordered(self, shape: tuple[int, ...], axis: int, order: np.ndarray) -> Unrounded:
+        """Follow the array to where ``array.take(order, axis)`` puts its numbers.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the array.
+        axis : int
+            Which axis has a new order.
+        order : intp
+            A permutation of that axis.
+        """
+        place = np.empty(len(order), np.intp)
+        place[order] = np.arange(len(order))
+        indices = list(np.unravel_index(self.at, shape))
+        indices[axis] = place[indices[axis]]
+        at = np.ravel_multi_index(indices, shape)
+        ascending = np.argsort(at, kind="stable")
+        return self._replace(at=at[ascending].astype(np.int32), numbers=self.numbers[ascending])
+
 
 def unrounded_columns(name: str, rule: str) -> dict[str, dict[str, Any]]:
     """Define the two columns in which a layer keeps `Unrounded` of a pose array."""

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from posedata.clip import Clip
 from posedata.converter import LayerDescription, Sample
-from posedata.converters.people import LARGEST_NUM_FRAMES, People, boxes_around, build_clip
+from posedata.boxes import boxes_around
+from posedata.converters.people import LARGEST_NUM_FRAMES, People, build_clip
 from posedata.errors import InputError
 
 SAMPLE = Sample("clip", "folder/clip.json", 100)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posedata import track
-from posedata.converters.people import boxes_around
+from posedata.boxes import boxes_around
 from posedata.errors import UsageError
 from posedata.track import assign_tracks
 

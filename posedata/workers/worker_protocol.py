@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ import pyarrow as pa
 _LENGTH = struct.Struct("<q")
 _MOST_BYTES = 1 << 30
 _TRACEBACK_LINES = 3
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 _FRAMES = pa.schema([
     ("offset", pa.int64()), ("height", pa.int32()), ("width", pa.int32()),
@@ -211,6 +213,7 @@ def serve(open_estimator: Callable[[str, str, str], Estimator]) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     memory_fd = int(os.environ["POSEDATA_FRAME_MEMORY"])
     memory = np.empty(0, np.uint8)
     estimator: Estimator | None = None
@@ -248,6 +251,13 @@ def serve(open_estimator: Callable[[str, str, str], Estimator]) -> None:
             write_message(answers, "failed", _describe(error))
 
 
+def _end_with_parent(parent: int) -> None:
+    """End with posedata, even in the midst of a call that never returns."""
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
 def _frames_in_memory(
     batch: pa.RecordBatch, memory: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
@@ -258,7 +268,9 @@ def _frames_in_memory(
         frames.append(pixels)
     if batch["boxes"].null_count:
         return frames, None
-    return frames, [batch["boxes"][row].values.to_numpy().reshape(-1, 4) for row in range(len(batch))]
+    return frames, [
+        batch["boxes"][row].values.to_numpy().reshape(-1, 4) for row in range(len(batch))
+    ]
 
 
 def _describe(error: Exception) -> dict[str, Any]:
