@@ -1,14 +1,16 @@
 # make demo    from nothing to a converted data set
 # make test    everything that a change must pass
+# make test-backends   mmpose, openpifpaf, transformers, torchvision: installed and run (10 minutes)
 # make lint    ruff and mypy
 # make bench   the speed tables of docs/benchmarks.md
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BACKENDS := .venv-backends
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-backends lint bench clean
 
 demo: $(VENV)/.installed
 	@rm -rf demo
@@ -18,7 +20,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m 'not backends'
+
+test-backends: $(BACKENDS)/.installed
+	POSEDATA_ENVIRONMENTS=$(CURDIR)/.environments $(BACKENDS)/bin/python -m pytest -m backends tests/backends
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -39,5 +44,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
 	@touch $@
 
+$(BACKENDS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(BACKENDS)
+	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,transformers,torchvision]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BACKENDS) .environments demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -90,7 +90,7 @@ def close_release(out: Location, plan: Plan, records: Sequence[dict[str, Any]]) 
     if base is not None:
         added = severities[len(former) :]
         made_by["added"] = {
-            "clips": sum(part["rows"] for part in parts),
+            "clips": len(_clips_of(out, records)),
             "poses": sum(part["poses"] for part in parts),
             "rejects": added.count("reject"),
             "warnings": added.count("warning"),
@@ -180,6 +180,12 @@ def _clip_rows(
     for start in range(0, len(ids), _ROWS_AT_ONCE):
         some = [rows[clip_id] for clip_id in ids[start : start + _ROWS_AT_ONCE]]
         yield pa.RecordBatch.from_pylist(some, schema=schema)
+
+
+def _clips_of(out: Location, records: Sequence[dict[str, Any]]) -> set[str]:
+    """Ids of the clips that have poses in any of the new layers."""
+    staged = (staging.staged_clips(out, record["shard"]) for record in records)
+    return {clip_id for batch in staged for clip_id in batch["clip_id"].to_pylist()}
 
 
 def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:

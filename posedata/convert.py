@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -213,13 +213,14 @@ def write_shard(
 
 def _read_samples(task: ShardTask, problems: list[Problem]) -> Iterator[Clip]:
     converter: Converter = load_converter(task.converter)
-    for sample in task.shard.samples:
+    for sample, others in zip(task.shard.samples, _other_layers(task), strict=True):
         try:
             clip, warnings = converter.read(task.raw, sample, task.description)
             if task.rows_of_base is not None:
                 clip = as_clip_of_base(
                     clip, sample, task.rows_of_base[sample.clip_id], keep_sides=task.keep_sides
                 )
+                clip = _with_shared_persons(clip, others)
         except InputError as error:
             problems.append(Problem(sample.path, "read", error.reason, error.position or ""))
         except UsageError as error:  # the converter built an impossible clip: its own mistake
@@ -228,6 +229,39 @@ def _read_samples(task: ShardTask, problems: list[Problem]) -> Iterator[Clip]:
         else:
             problems += warnings
             yield clip
+
+
+def _other_layers(task: ShardTask) -> Iterator[list[Clip]]:
+    """For each sample, its clip in the layers with 2D poses that the release has already."""
+    if task.rows_of_base is None:
+        yield from ([] for _ in task.shard.samples)
+        return
+    from posedata.release import open_release
+
+    base = open_release(task.out)
+    ids = {"clip_id": [sample.clip_id for sample in task.shard.samples]}
+    streams = [
+        base.iter_clips(layer, columns=["keypoints_2d"], where=ids)
+        for layer in base.layers
+        if "keypoints_2d" in base.table(layer).pose_columns
+    ]
+    waiting = [next(stream, None) for stream in streams]
+    for sample in task.shard.samples:
+        found = []
+        for number, clip in enumerate(waiting):
+            if clip is not None and clip.clip_id == sample.clip_id:
+                found.append(clip)
+                waiting[number] = next(streams[number], None)
+        yield found
+
+
+def _with_shared_persons(clip: Clip, others: Sequence[Clip]) -> Clip:
+    if clip.keypoints_2d is None or not others:
+        return clip
+    from posedata.shared_persons import share_persons
+
+    (clip,) = share_persons([clip], others)
+    return clip
 
 
 def layer_table(description: Description, layer: str = "") -> LayerTable:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from posedata import engine
-from posedata.addition import as_clip_of_base, swap_sides
 from posedata.clip import Clip
 from posedata.convert import layer_table, write_shard
 from posedata.converter import Problem, Sample
-from posedata.errors import InputError, UsageError
+from posedata.errors import InputError
 from posedata.estimate_plan import EstimatePlan
 from posedata.estimate_setup import Setup, close_sessions, session_of
 from posedata.estimate_staging import stage_video, staged_clip, staged_videos
+from posedata.estimated_layers import boxes_of_layer, make_clips
 from posedata.layer_table import LayerTable
 from posedata.storage import Location, locate
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from posedata.convert import ConvertSummary
     from posedata.estimate_video import Estimates
     from posedata.video import Video
-    from posedata.workers.worker_protocol import PeopleInFrame
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def estimate_task(task: VideoTask) -> dict[str, Any]:
         num_frames = estimates.num_frames
         for layer, error in estimates.errors.items():
             problems[layer].append(Problem(task.sample.path, "estimate", error.reason))
-        clips = _clips(task, video, estimates, persons_of_boxes)
+        clips = make_clips(task, session, video, estimates, persons_of_boxes, of_video)
     except InputError as error:
         of_video.append(Problem(task.sample.path, "estimate", error.reason, error.position or ""))
     seconds = {clip.layer: session.experts[clip.layer].seconds for clip in clips}
@@ -195,14 +194,14 @@ def _estimate(
     video = probe_video(task.place)
     boxes = persons = None
     if task.setup.boxes:
-        boxes, persons = _boxes_of_layer(task)
+        boxes, persons = boxes_of_layer(task)
     part = task.sample.size / max(1, video.num_frames)
     estimates = estimate_video(
         session_of(task.setup), video, boxes, lambda n: engine.report(part * n, n)
     )
     if not estimates.num_frames:
         raise InputError("no frame of the video can be decoded", path=task.sample.path,
-                         found=estimates.damages[0].reason if estimates.damages else None)  # fmt: skip
+                         found=next((d.reason for d in estimates.damages), None))  # fmt: skip
     for damage in estimates.damages:
         last = (
             "the end" if damage.num_frames is None else damage.first_frame + damage.num_frames - 1
@@ -222,112 +221,6 @@ def _estimate(
             for layer, people in estimates.people.items()
         }
     return video, estimates, persons
-
-
-def _boxes_of_layer(task: VideoTask) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
-    """Where people are, and who, by frame, from a layer of the release."""
-    from posedata.boxes import boxes_around
-
-    clip = _clips_of_base(task, [task.setup.boxes])[0]
-    around = clip.boxes
-    if around is None and clip.keypoints_2d is not None:
-        missing = ~np.isfinite(clip.keypoints_2d).all(-1)
-        around = np.full((len(clip.frames), 4), np.nan, np.float32)
-        there = ~missing.all(1)
-        around[there] = boxes_around(clip.keypoints_2d[there], missing[there])
-    if around is None:
-        raise UsageError(f"--boxes {task.setup.boxes}: the layer has neither boxes nor "
-                         "keypoints_2d")  # fmt: skip
-    usable = np.isfinite(around).all(1)
-    boxes, persons = {}, {}
-    for frame in np.unique(clip.frames[usable]).tolist():
-        rows = usable & (clip.frames == frame)
-        boxes[frame], persons[frame] = around[rows], clip.persons[rows]
-    return boxes, persons
-
-
-def _clips(
-    task: VideoTask, video: Video, estimates: Estimates,
-    persons_of_boxes: dict[int, np.ndarray] | None,
-) -> list[Clip]:  # fmt: skip
-    from posedata.estimated_clip import build_clip, track_boxes
-    from posedata.expert_skeleton import expert_skeleton
-    from posedata.shared_persons import share_persons
-
-    session = session_of(task.setup)
-    told = [
-        layer
-        for layer in estimates.people
-        if session.experts[layer].about["boxes"] != "unused"
-        and session.experts[layer] is not session.detector
-        and (persons_of_boxes is not None or session.detector is not None)
-    ]
-    persons = persons_of_boxes
-    if persons is None and told:
-        persons = track_boxes(estimates.boxes)
-    nobody = np.empty(0, np.int32)
-    info = {"num_frames": video.num_frames, "width": video.width, "height": video.height,
-            "source": task.sample.path}  # fmt: skip
-    if video.fps is not None:
-        info["fps"] = video.fps
-    clips = []
-    for layer, people in estimates.people.items():
-        about, table = session.experts[layer].about, task.tables[layer]
-        _, order = expert_skeleton(about["skeleton"])
-        of_frames = None
-        if layer in told and persons is not None:
-            of_frames = {frame: persons.get(frame, nobody) for frame in people}
-            people = {frame: _told(one, frame, estimates) for frame, one in people.items()}
-        clip = build_clip(
-            task.sample.clip_id, layer, table.skeleton, order, people, info, of_frames,
-            has_3d=about["has_3d"],
-        )  # fmt: skip
-        clips.append(_of_release(task, clip))
-    if persons_of_boxes is not None:
-        base = _clips_of_base(task, [task.setup.boxes])
-        rest = share_persons([c for c in clips if c.layer not in told],
-                             [*base, *(c for c in clips if c.layer in told)])  # fmt: skip
-        return [c for c in clips if c.layer in told] + rest
-    references = [] if task.row_of_base is None else _clips_of_base(task, None)
-    return share_persons(clips, references, told)
-
-
-def _told(people: PeopleInFrame, frame: int, estimates: Estimates) -> PeopleInFrame:
-    """Give the people of a frame the scores of the detector that told where they are."""
-    unknown = np.full(len(people.boxes), np.nan, np.float32)
-    return people._replace(box_scores=estimates.box_scores.get(frame, unknown))
-
-
-def _of_release(task: VideoTask, clip: Clip) -> Clip:
-    """Give a clip what the release knows of it; its sides agree with the other layers."""
-    if task.row_of_base is not None:
-        return as_clip_of_base(
-            clip, task.sample, task.row_of_base, keep_sides=task.setup.keep_sides
-        )
-    if task.mirrored:
-        clip = clip if task.setup.keep_sides else swap_sides(clip)
-        clip = replace(clip, info={**clip.info, "mirrored": True})
-    return clip
-
-
-def _clips_of_base(task: VideoTask, layers: Iterable[str] | None) -> list[Clip]:
-    """Give the clip in layers that the release has already (None: in all with 2D keypoints)."""
-    from posedata.release import open_release
-
-    base = open_release(task.out)
-    if layers is None:
-        layers = [
-            layer for layer in base.layers if "keypoints_2d" in base.table(layer).pose_columns
-        ]
-    clips = []
-    for layer in layers:
-        try:
-            clips.append(base.clip(task.sample.clip_id, layer))
-        except UsageError as error:
-            if layer == task.setup.boxes:
-                raise InputError(f"the layer {layer} does not have this clip, so nobody tells "
-                                 "where people are", path=task.sample.path) from error  # fmt: skip
-    return clips
 
 
 def _staged(

@@ -6,7 +6,7 @@ import atexit
 from dataclasses import dataclass, replace
 
 from posedata.errors import UsageError
-from posedata.expert import ExpertSpec
+from posedata.expert import ExpertSpec, load_expert
 from posedata.expert_process import ExpertProcess
 from posedata.frame_feed import FrameMemory
 
@@ -82,7 +82,8 @@ class Session:
         return self._process(spec)
 
     def _process(self, spec: ExpertSpec) -> ExpertProcess:
-        return ExpertProcess(spec, self.setup.device, self.memory, self.setup.timeout)
+        device = "cpu" if load_expert(spec.expert).cpu_only else self.setup.device
+        return ExpertProcess(spec, device, self.memory, self.setup.timeout)
 
     def start(self) -> None:
         """Load every model, and see that each is what it is to be.

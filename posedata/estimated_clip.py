@@ -112,7 +112,7 @@ def with_persons(clip: Clip, persons: np.ndarray) -> Clip:
     arrays: dict[str, Any] = {
         name: array[order] for name, array in clip.arrays.items() if name not in clip.extra
     }
-    ids = ()
+    ids: tuple[str, ...] = ()
     if clip.person_ids:
         names = [""] * (int(persons.max(initial=-1)) + 1)
         for new, old in zip(persons.tolist(), clip.persons.tolist(), strict=True):

@@ -38,6 +38,8 @@ class Expert:
         What must be importable here.
     install : str
         The command that makes it usable.
+    cpu_only : bool
+        Whether it runs on the CPU whatever ``--device`` says; provenance tells.
     environment : str
         Name of its own environment (``posedata experts install NAME``) and of the script
         ``posedata/workers/serve_NAME.py`` that runs there; empty where it has none.
@@ -49,6 +51,7 @@ class Expert:
     open: Callable[[str, str], Estimator] | None
     modules: tuple[str, ...]
     install: str
+    cpu_only: bool = False
     environment: str = ""
 
     def missing(self) -> list[str]:

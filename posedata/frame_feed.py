@@ -42,7 +42,7 @@ class FrameMemory:
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
         self.size = 0
-        self.pixels = np.empty(0, np.uint8)
+        self.pixels: np.ndarray = np.empty(0, np.uint8)
 
     def grow(self, size: int) -> None:
         """Make it at least so large. What is in it stays."""

@@ -35,7 +35,9 @@ def share_persons(
     person_of_track: dict[int, int] = {}
     done: list[Clip] = []
     for clip in clips:
-        persons = match_people(_tracks(clip), known) if known else clip.persons
+        persons = clip.persons
+        if known:  # ids that a source gives are never joined: who is who is what it says
+            persons = match_people(_tracks(clip), known, join=not clip.person_ids)
         if clip in sharing:
             _settle(clip, persons, sharing, known, person_of_track)
             persons = np.array([person_of_track[p] for p in clip.persons.tolist()], np.int32)

@@ -37,7 +37,7 @@ def release(raw) -> Path:
 def test_help_names_every_command():
     run = posedata("--help")
     assert run.returncode == 0
-    for command in ("convert", "info", "validate", "demo"):
+    for command in ("convert", "estimate", "experts", "draw", "info", "validate", "demo"):
         assert command in run.stdout
     assert posedata("--version").stdout.startswith("posedata ")
 

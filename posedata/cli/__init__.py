@@ -43,9 +43,9 @@ def _posedata(
 
 def main() -> None:
     """Run the command line; say what is wrong in one line, without a traceback."""
-    from posedata.cli import convert, demo, estimate, experts, info, validate
+    from posedata.cli import convert, demo, draw, estimate, experts, info, validate
 
-    for module in (convert, estimate, experts, info, validate, demo):
+    for module in (convert, estimate, experts, draw, info, validate, demo):
         module.register(app)
     try:
         app()

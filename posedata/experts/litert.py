@@ -123,4 +123,5 @@ EXPERT = Expert(
     open=open_model,
     modules=("ai_edge_litert", "cv2"),
     install=_INSTALL,
+    cpu_only=True,
 )

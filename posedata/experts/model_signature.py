@@ -232,6 +232,7 @@ def _check(
     joints = None
     if fits and card.decode == "heatmap":
         joints = shapes[0][1] if is_nchw else shapes[0][3]
+        fits = _is_heatmap(shapes[0], size, is_nchw)
     elif fits and card.decode == "simcc":
         joints = shapes[0][1]
         fits = shapes[0][:2] == shapes[1][:2]
@@ -275,7 +276,11 @@ def _check(
 
 
 _EXPECTED = {
-    "heatmap": ((4,), "one output (N, joints, rows, columns), channels last if the input's are"),
+    "heatmap": (
+        (4,),
+        "one output (N, joints, rows, columns) of the input's ratio, channels last if "
+        "the input's are",
+    ),
     "simcc": ((3, 3), "two outputs (N, joints, bins), x and y"),
     "rtmo": ((3, 4), "two outputs (1, P, 5) and (1, P, joints, 3)"),
     "movenet": ((4,), "one output (1, 1, joints, 3): y, x, score"),

@@ -101,7 +101,7 @@ def _open(model: str, device: str) -> Estimator:
         raise UsageError("torchvision cannot be loaded", found=str(error),
                          remedy=_INSTALL) from error  # fmt: skip
     where = find_device(device)
-    path = Path(checkpoint) if checkpoint else _fetch(Published.DEFAULT.url)
+    path = Path(checkpoint).expanduser() if checkpoint else _fetch(Published.DEFAULT.url)
     weights = describe_weights(path)
     # The hash that ends the name of a published file is the beginning of its sha256.
     is_v1 = weights["sha256"].startswith(_hash_in(Published.COCO_V1.url))

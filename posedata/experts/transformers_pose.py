@@ -185,6 +185,7 @@ class TransformersDetector:
 
 def _can_be_looked_at(boxes: np.ndarray, frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
+    boxes = boxes.astype(np.float64)  # in which no difference overflows
     sides = boxes[:, 2:] - boxes[:, :2]
     touches = (boxes[:, :2] < [width - 0.5, height - 0.5]) & (boxes[:, 2:] > -0.5)
     is_size = (sides >= _LEAST_SIDE) & (sides <= _LARGEST_SIDE)

@@ -215,7 +215,7 @@ def serve(open_estimator: Callable[[str, str, str], Estimator]) -> None:
     sys.stdout = sys.stderr
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     memory_fd = int(os.environ["POSEDATA_FRAME_MEMORY"])
-    memory = np.empty(0, np.uint8)
+    memory: np.ndarray = np.empty(0, np.uint8)
     estimator: Estimator | None = None
 
     def read(size: int) -> bytes:
