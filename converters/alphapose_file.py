@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posedata.converters.frame_names import FrameName, parse_frame_name
 from posedata.errors import InputError
+from posedata.frame_names import FrameName, parse_frame_name
 from posedata.json_columns import columns_of, scalars, stack
 from posedata.json_view import is_array, is_object, is_whole, numbers, view_json
 

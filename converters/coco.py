@@ -24,10 +24,10 @@ from posedata.converter import (
     Problem,
     Sample,
 )
-from posedata.converters.frame_names import parse_frame_name
 from posedata.converters.people import LARGEST_NUM_FRAMES, People, build_clip
 from posedata.discover import find_files, found_file
 from posedata.errors import InputError
+from posedata.frame_names import parse_frame_name
 from posedata.storage import Location
 
 if TYPE_CHECKING:

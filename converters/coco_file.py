@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posedata.converters.coco_lists import CocoImage, parse_entries, parse_images
-from posedata.joint_names import MatchedJoints, match_joints
 from posedata.errors import InputError
+from posedata.joint_names import MatchedJoints, match_joints
 from posedata.json_view import is_array, is_object, view_json
 from posedata.skeleton import load_skeleton
 

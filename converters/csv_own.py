@@ -13,8 +13,8 @@ from posedata.converters.csv_layout import (
     joint_columns,
     pose_columns,
 )
-from posedata.joint_names import match_joints
 from posedata.errors import InputError
+from posedata.joint_names import match_joints
 from posedata.layer_table import standard_columns
 from posedata.manifest import Manifest
 from posedata.skeleton import load_skeleton

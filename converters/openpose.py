@@ -23,17 +23,16 @@ from posedata.converter import (
     Problem,
     Sample,
 )
-from posedata.converters.frame_names import parse_frame_name
+from posedata.converters.openpose_model import SKELETONS, is_body25b
 from posedata.converters.people import LARGEST_NUM_FRAMES, People, build_clip
 from posedata.discover import find_files
 from posedata.errors import InputError, UsageError
+from posedata.frame_names import parse_frame_name
+from posedata.skeleton import load_skeleton
 from posedata.storage import Location
 
 # A frame with a hundred people, hands and faces makes 200 kB.
 LARGEST_FILE = 16 << 20
-
-#: Skeletons by their number of joints V: OpenPose's models BODY_25, COCO and MPI.
-SKELETONS: Mapping[int, str] = {25: "body25", 18: "openpose18", 15: "mpi15"}
 
 #: Further arrays of a person: column of the release, numbers a joint, joints (None: V).
 FURTHER_ARRAYS: Mapping[str, tuple[str, int, int | None]] = {
@@ -63,7 +62,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
     raw : Location
         A folder; clips are it and its subfolders.
     options : mapping
-        ``scale`` and ``size``.
+        ``joints``, ``scale`` and ``size``.
 
     Returns
     -------
@@ -71,15 +70,16 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
         Each sample is a folder (and the stem of its files, where a folder has several). Its
         clip id is the folder's path with ``__`` for ``/``, with the stem after it where the
         folder has several, or the stem alone in ``raw`` itself. Files without a frame number in
-        their name are among the problems. The first file with a person is opened, to see which
-        skeleton it is.
+        their name are among the problems. The first file with a person is opened, to see how many
+        joints there are.
 
     Raises
     ------
     UsageError
-        If the options do not go together.
+        If the options do not go together, or there is no such skeleton.
     """
     _size(options)
+    skeletons = _skeletons(options)
     files, problems = find_files(raw, ".json")
     if raw.fs.isfile(raw.path):
         problems += [Problem(path, "discover", "one file is one frame: give its folder")
@@ -107,7 +107,7 @@ def discover(raw: Location, options: Mapping[str, Any]) -> Discovery:
                 continue
             size = sum(size for _, size in frames)
             samples[clip_id] = Sample(clip_id, folder, size, info={"stem": stem})
-    known = _peek(raw, [path for path, _ in files])
+    known = _peek(raw, [path for path, _ in files], skeletons)
     return Discovery(
         [Sample(s.clip_id, s.path or ".", s.size, info={**s.info, **known})
          for _, s in sorted(samples.items())],
@@ -119,7 +119,15 @@ def _frame_name(file_name: str) -> Any:
     return parse_frame_name(file_name[: -len(".json")].removesuffix("_keypoints"))
 
 
-def _peek(raw: Location, paths: Sequence[str]) -> dict[str, Any]:
+def _skeletons(options: Mapping[str, Any]) -> Mapping[int, str]:
+    """Skeletons by their number of joints; the chosen one alone, where one is."""
+    if not options["joints"]:
+        return SKELETONS
+    chosen = load_skeleton(options["joints"])
+    return {chosen.num_joints: chosen.name}
+
+
+def _peek(raw: Location, paths: Sequence[str], skeletons: Mapping[int, str]) -> dict[str, Any]:
     """See in the first file with a person which skeleton it is, and which arrays it has."""
     from posedata.converters.openpose_file import read_people
 
@@ -129,10 +137,10 @@ def _peek(raw: Location, paths: Sequence[str]) -> dict[str, Any]:
         except InputError:
             continue
         for person in people:
-            if person.pose is not None and len(person.pose) // 3 in SKELETONS:
-                return {"skeleton": SKELETONS[len(person.pose) // 3],
+            if person.pose is not None and len(person.pose) // 3 in skeletons:
+                return {"skeleton": skeletons[len(person.pose) // 3],
                         "further": tuple(person.further)}  # fmt: skip
-    return {"skeleton": "body25", "further": ()}
+    return {"skeleton": next(iter(skeletons.values())), "further": ()}
 
 
 def describe(samples: Sequence[Sample], options: Mapping[str, Any]) -> Description:
@@ -186,7 +194,8 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         Positions in pixels of the video; the frame is the number in a file's name.
     problems : sequence of Problem
         Warnings: gaps in the numbers, arrays that are not kept although the release does not say
-        so, and those of `posedata.converters.people.build_clip`.
+        so, 25 joints that look like BODY_25B's where ``joints`` does not say what they are, and
+        those of `posedata.converters.people.build_clip`.
 
     Raises
     ------
@@ -197,7 +206,7 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
     from posedata.converters.openpose_rows import read_rows, shape_of
 
     layer = description.layer()
-    num_joints = next(v for v, name in SKELETONS.items() if name == layer.skeleton)
+    num_joints = load_skeleton(layer.skeleton).num_joints
     problems: list[Problem] = []
 
     def warn(reason: str, position: str) -> None:
@@ -238,6 +247,12 @@ def read(raw: Location, sample: Sample, description: Description) -> tuple[Clip,
         "fps": None,
         "source": sample.path,
     }
+    if layer.skeleton == "body25" and not description.options["joints"]:
+        places = np.where(missing[..., None], np.nan, people.keypoints_2d)
+        if is_body25b(places):
+            warn("the joints look like BODY_25B's, which are 25 too, and are read as BODY_25's: "
+                 "convert again with --joints body25b, or with --joints body25 if they are not",
+                 "")  # fmt: skip
     clip, more = build_clip(sample, layer, people, info)
     return clip, problems + more
 
@@ -313,6 +328,11 @@ CONVERTER = Converter(
     describe=describe,
     read=read,
     options=(
+        Option(
+            "joints",
+            "the joints, where their number does not tell: e.g. body25b (default: by number)",
+            default="",
+        ),
         Option(
             "scale",
             "what the coordinates are: pixels, unit (0 to 1) or centred (-1 to 1)",

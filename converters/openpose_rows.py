@@ -138,7 +138,8 @@ def _add_file(
                 "another number of joints than this release has", path=sample.path,
                 position=place, found=len(person.pose) // 3,
                 expected=f"{layout.num_joints} ({layout.skeleton})",
-                remedy="Convert the outputs of different models separately.",
+                remedy="Convert the outputs of different models separately, with --joints where "
+                "their number does not tell the joints.",
             )  # fmt: skip
         rows.frames.append(number)
         rows.slots.append(slot)

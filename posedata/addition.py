@@ -144,8 +144,7 @@ def swap_sides(clip: Clip) -> Clip:
         for name, array in clip.extra.items()
     }
     unrounded = {
-        name: kept.reordered(arrays[name].shape, 1, order)
-        for name, kept in clip.unrounded.items()
+        name: kept.reordered(arrays[name].shape, 1, order) for name, kept in clip.unrounded.items()
     }
     return replace(clip, extra=extra, unrounded=unrounded, **arrays)
 

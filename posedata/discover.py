@@ -12,15 +12,17 @@ from posedata.errors import InputError
 from posedata.storage import Location
 
 
-def find_files(raw: Location, suffix: str) -> tuple[list[tuple[str, int]], list[Problem]]:
+def find_files(
+    raw: Location, suffix: str | tuple[str, ...]
+) -> tuple[list[tuple[str, int]], list[Problem]]:
     """List the files with a suffix, in sorted order.
 
     Parameters
     ----------
     raw : Location
         A folder (links are followed, each directory once), or one file.
-    suffix : str
-        E.g. ``.skeleton``; any case.
+    suffix : str or tuple of str
+        E.g. ``.skeleton``; any case. A file has one of them.
 
     Returns
     -------
@@ -60,7 +62,9 @@ def found_file(raw: Location, path: str) -> Location:
     return raw if is_raw else raw / path
 
 
-def _walk_local(root: Path, suffix: str, problems: list[Problem]) -> Iterator[tuple[str, int]]:
+def _walk_local(
+    root: Path, suffix: str | tuple[str, ...], problems: list[Problem]
+) -> Iterator[tuple[str, int]]:
     seen: set[tuple[int, int]] = set()
     waiting = [(str(root), "")]
     while waiting:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from posedata import engine
 from posedata.engine import default_num_workers, map_shards
 from posedata.errors import InputError, PosedataError, UsageError
 
@@ -121,3 +122,45 @@ def _is_running(process: int) -> bool:
         return False
     status = Path(f"/proc/{process}/status")
     return not status.exists() or "State:\tZ" not in status.read_text()
+
+
+def report_twice(number):
+    engine.report(0.5, 3)
+    engine.report(0.5, 4)
+    return number
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_tasks_tell_the_bar_what_they_have_done(monkeypatch, num_workers):
+    """The bar counts tasks, and what they report; its end is the sum of the weights."""
+    seen = []
+
+    class Bar:
+        disable = False
+        n = 0.0
+
+        def __init__(self, total, postfix, **_):
+            self.total, self.postfix = total, postfix
+
+        def update(self, more):
+            self.n += more
+            seen.append((round(self.n, 6), self.postfix[0]))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    list(map_shards(report_twice, range(3), num_workers=num_workers, counting="frames",
+                    unit="videos"))  # fmt: skip
+    assert seen[-1][0] == 3
+    assert "3/3 videos" in seen[-1][1]
+    if num_workers == 1:
+        assert "21 frames" in seen[-1][1]
+        assert [n for n, _ in seen[:3]] == [0.5, 1.0, 1.0]
+
+
+def test_reporting_outside_of_a_task_is_nothing():
+    engine.report(1.0, 1)

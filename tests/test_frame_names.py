@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posedata.converters.frame_names import parse_frame_name
+from posedata.frame_names import parse_frame_name
 
 
 @pytest.mark.parametrize(

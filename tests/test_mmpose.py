@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posedata.converters import mmpose
-from posedata.joint_names import match_joints
 from posedata.converters.mmpose_file import parse_mmpose
 from posedata.errors import InputError, PosedataError
+from posedata.joint_names import match_joints
 from posedata.skeleton import load_skeleton
 from posedata.storage import locate
 

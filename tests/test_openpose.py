@@ -16,7 +16,7 @@ from posedata.converters.openpose_file import read_frames, read_people
 from posedata.errors import InputError, PosedataError, UsageError
 from posedata.storage import locate
 
-OPTIONS = {"all_fields": False, "scale": "pixels", "size": ""}
+OPTIONS = {"all_fields": False, "joints": "", "scale": "pixels", "size": ""}
 
 
 def pose(x=100.0, y=50.0, score=0.5, joints=25) -> list[float]:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from posedata.boxes import boxes_around
 from posedata.clip import Clip
 from posedata.converter import LayerDescription, Sample
-from posedata.boxes import boxes_around
 from posedata.converters.people import LARGEST_NUM_FRAMES, People, build_clip
 from posedata.errors import InputError
 

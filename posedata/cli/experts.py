@@ -10,6 +10,8 @@ from posedata.cli import print_json
 from posedata.cli.options import Json
 from posedata.errors import UsageError
 
+_SHOWN_PEOPLE = 5
+
 _experts = typer.Typer(no_args_is_help=True, help="List, install and try the estimators.")
 
 
@@ -83,9 +85,12 @@ def check(
                f"{report['load_seconds']:.1f} s")  # fmt: skip
     typer.echo(f"{report['picture']}: {report['num_people']} people in "
                f"{1000 * report['seconds']:.0f} ms")  # fmt: skip
-    for person in report["people"]:
+    for person in report["people"][:_SHOWN_PEOPLE]:
         box = ", ".join(f"{x:.0f}" for x in person["box"])
         typer.echo(f"  score {person['score']:.2f}, box {box}, joints found: {person['joints']}")
+    more = report["num_people"] - _SHOWN_PEOPLE
+    if more > 0:
+        typer.echo(f"  and {more} more, less certain")
 
 
 def _missing(name: str) -> str:

@@ -129,9 +129,10 @@ def install_environment(name: str, say: Callable[[str], None]) -> Path:
                 if other.is_dir() and other != folder:
                     shutil.rmtree(other, ignore_errors=True)
     except OSError as error:
-        raise OutputError("the environment cannot be written", path=error.filename or place,
-                          found=error.strerror or error,
-                          remedy="Name another folder in POSEDATA_ENVIRONMENTS.") from error  # fmt: skip
+        raise OutputError(
+            "the environment cannot be written", path=error.filename or place,
+            found=error.strerror or error, remedy="Name another folder in POSEDATA_ENVIRONMENTS.",
+        ) from error  # fmt: skip
     say(f"{name}: ready in {folder}")
     return _python_of(folder)
 
@@ -166,11 +167,15 @@ def _run(name: str, command: list[str], folder: Path) -> None:
         return
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     last = [line.strip() for line in lines if line.strip()][-_LAST_LINES:]
-    remedy = f"All of its output is in {log}. Install it again, or name an interpreter that has " \
-             f"{name} in POSEDATA_PYTHON_{name.upper()}."  # fmt: skip
+    remedy = (
+        f"All of its output is in {log}. Install it again, or name an interpreter that has {name} "
+        f"in POSEDATA_PYTHON_{name.upper()}."
+    )
     if name in _NEEDS_COMPILER and not _has_compiler():
-        remedy = "It needs a C++ compiler and Python's headers: on Debian and Ubuntu, apt install " \
-                 "g++ python3-dev; in conda, conda install cxx-compiler. " + remedy  # fmt: skip
+        remedy = (
+            "It needs a C++ compiler and Python's headers: on Debian and Ubuntu, apt install g++ "
+            f"python3-dev; in conda, conda install cxx-compiler. {remedy}"
+        )
     step = "venv" if "venv" in command else "pip"
     raise UsageError(f"the environment of {name} cannot be made: {step} says: {' | '.join(last)}",
                      remedy=remedy)  # fmt: skip

@@ -8,9 +8,9 @@ detector    boxes of the squares
 optional    topdown with boxes, finder without
 idle        nobody anywhere
 
-and the options ``seconds`` (a frame takes so long), ``die`` / ``hang`` / ``fail`` (at that frame of
-a video, counted by this process), ``once`` (a file: misbehave only while it is not there), ``shift``
-(pixels that poses are beside the truth), ``order`` (``right``: people from right to left).
+and the options ``seconds`` (a frame takes so long), ``die`` / ``hang`` / ``fail`` (at that frame
+of a video, counted by this process), ``once`` (a file: misbehave only while it is not there),
+``shift`` (pixels that poses are beside the truth), ``order`` (``right``: people from right to left).
 """
 
 import os
