@@ -59,10 +59,13 @@ def is_body25b(keypoints_2d: np.ndarray) -> bool:
 
 
 def _mean_bone(poses: np.ndarray, skeleton: str) -> np.ndarray:
-    """Mean length of each pose's bones; NaN where it has few, or they have no length."""
+    """Mean length of each pose's bones; NaN where it has few, or they have no length.
+
+    The mean is that of the square roots, squared: one joint far out moves it less.
+    """
     start, end = load_skeleton(skeleton).bone_indices.T
     lengths = np.hypot(*np.moveaxis(poses[:, start] - poses[:, end], -1, 0))
     there = np.isfinite(lengths)
     count = there.sum(1)
-    mean = np.where(there, lengths, 0).sum(1) / count
+    mean = np.square(np.sqrt(np.where(there, lengths, 0)).sum(1) / count)
     return np.where((count >= _LEAST_BONES) & (mean > 0), mean, np.nan)

@@ -101,14 +101,14 @@ class Session:
             if process.about["kind"] != "pose":
                 raise UsageError(f"{process.spec} finds people, but no poses",
                                  remedy=f"Give it as --detector {process.spec}.")  # fmt: skip
-        if self.detector is not None:
-            self.detector.start()
-            if (
-                self.detector.about["kind"] != "detector"
-                and self.detector.about["boxes"] == "needed"
-            ):
-                raise UsageError(f"{self.detector.spec} finds poses in boxes, but no people",
-                                 expected="a detector, or an expert that finds people itself")  # fmt: skip
+        if self.detector is None:
+            return
+        self.detector.start()
+        about = self.detector.about
+        if about["kind"] != "detector" and about["boxes"] == "needed":
+            raise UsageError(f"{self.detector.spec} finds poses in boxes, but no people",
+                             expected="a detector, or an expert that finds people "
+                             "itself")  # fmt: skip
 
     def kill(self) -> None:
         """End all processes at once, also where a thread waits for an answer."""

@@ -10,7 +10,7 @@ idle        nobody anywhere
 
 and the options ``seconds`` (a frame takes so long), ``die`` / ``hang`` / ``fail`` (at that frame
 of a video, counted by this process), ``once`` (a file: misbehave only while it is not there),
-``shift`` (pixels that poses are beside the truth), ``order`` (``right``: people from right to left).
+``shift`` (pixels that poses are beside the truth), ``order`` (``right``: people from the right on).
 """
 
 import os
