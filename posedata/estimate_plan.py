@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posedata import staging
 from posedata.addition import add_to_release
 from posedata.converter import Description, LayerDescription
-from posedata.errors import InputError, UsageError
+from posedata.errors import InputError, OutputError, UsageError
 from posedata.estimate_setup import Session, Setup, session_of
 from posedata.estimated_clip import BOX_SCORES
 from posedata.expert import ExpertSpec, load_expert
@@ -20,6 +20,9 @@ from posedata.manifest import MOST_BYTES, read_manifest
 from posedata.plan import Plan
 from posedata.skeleton import Skeleton, list_skeletons
 from posedata.storage import Location, locate
+
+if TYPE_CHECKING:
+    from posedata.release import Release
 
 #: Finds people where nobody else is named to, since it needs no model file.
 DEFAULT_DETECTOR = ExpertSpec("mediapipe")
@@ -84,6 +87,8 @@ def plan_estimate(
         If an expert cannot be used, two layers have one name, or options exclude each other.
     InputError
         If there are no videos, or none is of a clip of the release.
+    OutputError
+        If the release has such a layer already.
     ExpertError
         If an expert dies while it is loaded.
     """
@@ -102,7 +107,12 @@ def plan_estimate(
         raise UsageError(f"--boxes {setup.boxes}: there is no such release yet", found=str(place))
     if limit is not None and limit < 1:
         raise UsageError("--limit", found=limit, expected="1 or more")
-    known = _clip_ids(place) if is_addition else None
+    base = _base(place) if is_addition else None
+    taken = [spec.layer for spec in setup.experts if base is not None and spec.layer in base.layers]
+    if taken and not resume:
+        raise OutputError(f"the release has a layer {taken[0]} already", path=place,
+                          remedy="Give the new one another name: --expert NAME=...")  # fmt: skip
+    known = None if base is None else set(base.clips()["clip_id"].to_pylist())
     samples, problems = find_videos(videos, known)
     if not samples:
         first = f"{problems[0].source}: {problems[0].reason}" if problems else "nothing"
@@ -110,7 +120,7 @@ def plan_estimate(
     samples = samples[:limit]
     session = _start(setup)
     setup = session.setup
-    layers = tuple(_layer(session, spec, known) for spec in setup.experts)
+    layers = tuple(_layer(session, spec) for spec in setup.experts)
     description = Description(
         name=PurePosixPath(place.path).name or "release",
         title=f"Poses estimated on videos ({', '.join(layer.name for layer in layers)})",
@@ -184,11 +194,10 @@ def _is_addition(place: Location, setup: Setup, *, resume: bool) -> bool:
     return not (resume and operations == ["estimate"] and mine == set(manifest.layers))
 
 
-def _clip_ids(place: Location) -> set[str]:
+def _base(place: Location) -> Release:
     from posedata.release import open_release
 
-    base = open_release(staging.before_addition(place) or place)
-    return set(base.clips()["clip_id"].to_pylist())
+    return open_release(staging.before_addition(place) or place)
 
 
 def _start(setup: Setup) -> Session:
@@ -217,7 +226,7 @@ def _start(setup: Setup) -> Session:
     return session
 
 
-def _layer(session: Session, spec: ExpertSpec, known: Any) -> LayerDescription:
+def _layer(session: Session, spec: ExpertSpec) -> LayerDescription:
     about = session.experts[spec.layer].about
     skeleton, _ = expert_skeleton(about["skeleton"])
     own = _own_skeleton(skeleton, spec.layer)

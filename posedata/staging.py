@@ -139,7 +139,8 @@ def open_addition(
     for layer in layers:
         if (out / "data" / layer).exists():
             raise OutputError(f"the release has a layer {layer} already", path=out,
-                              remedy="Give the new one another name with --layer.")  # fmt: skip
+                              remedy="Give the new one another name: --layer NAME, or for an "
+                              "expert --expert NAME=...")  # fmt: skip
     staging.remove()
     for name in _CHANGED:
         (staging / _BEFORE / name).write_bytes((out / name).read_bytes(_MOST_BYTES))

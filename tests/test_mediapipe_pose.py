@@ -7,6 +7,7 @@ import pytest
 
 from posedata.errors import UsageError
 from posedata.expert import load_expert
+from posedata.experts import mediapipe_pose
 from posedata.experts.mediapipe_pose import EXPERT, LEAST_VISIBILITY
 from posedata.skeleton import load_skeleton
 from posedata.workers.worker_protocol import people_from_arrow, people_to_arrow
@@ -249,3 +250,25 @@ def test_ntu_is_within_a_tenth_of_what_was_measured_by_hand(expert, shared):
     assert np.linalg.norm(found - truth[::4], axis=-1).mean() < 16.4 * 1.1
     depths = np.stack([people.keypoints_3d[0, :, 2] for people in whole])
     assert (depths[:, JOINTS.index("nose")] < depths[:, JOINTS.index("left_ear")]).all()
+
+
+def test_who_is_not_found_in_a_tight_crop_is_looked_for_in_a_wider_one(expert, monkeypatch):
+    """A crop of the legs alone shows nobody; a wider one does, and they are in the box."""
+    frame = draw(240)
+    legs, body = [[200, 400, 280, 600]], [[150, 50, 330, 600]]
+    (people,) = expert.estimate([frame], [np.array(body, np.float32)])
+    looked = []
+    find = mediapipe_pose._Pose.find
+
+    def blind_at_first(pose, picture):
+        looked.append(picture.shape)
+        return None if len(looked) == 1 else find(pose, picture)
+
+    with monkeypatch.context() as context:
+        context.setattr(mediapipe_pose._Pose, "find", blind_at_first)
+        (again,) = expert.estimate([frame], [np.array(body, np.float32)])
+        assert looked[1][0] > looked[0][0]
+        assert np.abs(again.keypoints_2d - people.keypoints_2d).max() < 25
+        looked.clear()
+        (nobody,) = expert.estimate([frame], [np.array(legs, np.float32)])  # who is found is beyond
+    assert len(looked) == 2 and not np.isfinite(nobody.keypoints_2d).any()

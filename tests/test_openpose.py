@@ -11,9 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from two_ways import assert_same, mutated, outcome
 
+import posedata
+from posedata.convert import convert, plan_conversion
 from posedata.converters import openpose, openpose_rows
 from posedata.converters.openpose_file import read_frames, read_people
+from posedata.converters.openpose_model import bone_ratio, is_body25b
 from posedata.errors import InputError, PosedataError, UsageError
+from posedata.remap import remap
+from posedata.skeleton import load_skeleton
 from posedata.storage import locate
 
 OPTIONS = {"all_fields": False, "joints": "", "scale": "pixels", "size": ""}
@@ -112,6 +117,115 @@ def test_a_clip_of_another_skeleton_is_refused(tmp_path):
     assert "found 18, expected 25 (body25)" in error.value.reason
 
 
+def test_the_joints_can_be_named(tmp_path):
+    write(tmp_path, [{"pose_keypoints_2d": pose(joints=26)}])
+    ((clip, problems),) = read_all(tmp_path, joints="halpe26").values()
+    assert clip.skeleton.name == "halpe26" and problems == []
+    for joints in ("", "coco17"):
+        with pytest.raises(InputError, match=r"found 26, expected .*--joints"):
+            read_all(tmp_path, joints=joints)
+    with pytest.raises(UsageError, match="unknown skeleton"):
+        discover(tmp_path, joints="body26b")
+
+
+# BODY_25 and BODY_25B
+
+# A person who faces the camera and waves with the right hand; the left side is the middle's mirror.
+MIDDLE = {"nose": (500, 200), "neck": (500, 270), "mid_hip": (500, 500), "upper_neck": (500, 245),
+          "head_top": (500, 150)}  # fmt: skip
+SIDE = {"eye": (12, 190), "ear": (27, 195), "shoulder": (65, 270), "elbow": (90, 370),
+        "wrist": (95, 460), "hip": (40, 500), "knee": (45, 650), "ankle": (50, 790),
+        "big_toe": (60, 825), "small_toe": (75, 820), "heel": (48, 805)}  # fmt: skip
+FIGURE = {
+    **MIDDLE,
+    **{f"left_{joint}": (500 + x, y) for joint, (x, y) in SIDE.items()},
+    **{f"right_{joint}": (500 - x, y) for joint, (x, y) in SIDE.items()},
+    "right_elbow": (380, 240),
+    "right_wrist": (400, 150),
+}
+
+
+def figure(skeleton: str) -> np.ndarray:
+    """The person in the joints of a skeleton, shape (V, 2)."""
+    return np.array([FIGURE[joint] for joint in load_skeleton(skeleton).joints], np.float64)
+
+
+def of_figure(skeleton: str) -> dict:
+    numbers = np.insert(figure(skeleton), 2, 0.5, axis=1)
+    return {"pose_keypoints_2d": numbers.ravel().tolist()}
+
+
+def test_joints_of_body25b_are_read_as_told_and_suspected_where_not(tmp_path):
+    for name in ("b", "c"):
+        write(tmp_path / name, [of_figure("body25b")])
+    write(tmp_path / "a", [of_figure("body25")])
+    problems = {clip_id: found for clip_id, (_, found) in read_all(tmp_path).items()}
+    assert problems["a"] == []
+    for name in ("b", "c"):
+        (problem,) = problems[name]
+        assert (problem.source, problem.severity) == (name, "warning")
+        assert "look like BODY_25B" in problem.reason and "--joints body25b" in problem.reason
+    told = read_all(tmp_path, joints="BODY_25B")
+    assert {(clip.skeleton.name, *found) for clip, found in told.values()} == {("body25b",)}
+    assert (told["b"][0].keypoints_2d[0] == figure("body25b")).all()
+    as_it_is = read_all(tmp_path, joints="body25")
+    assert {(clip.skeleton.name, *found) for clip, found in as_it_is.values()} == {("body25",)}
+
+
+def test_normalised_joints_of_body25b_are_suspected_in_pixels(tmp_path):
+    """A picture ten times as wide as high: only in pixels are bones as long as they are."""
+    numbers = np.insert(figure("body25b") / (9999, 999), 2, 0.5, axis=1)
+    write(tmp_path, [{"pose_keypoints_2d": numbers.ravel().tolist()}])
+    ((_, problems),) = read_all(tmp_path, scale="unit", size="10000x1000").values()
+    assert ["BODY_25B" in problem.reason for problem in problems] == [True]
+
+
+@given(st.data())
+def test_body25_is_never_taken_for_body25b_nor_the_other_way(data):
+    """Turned, scaled, shaken, and without the joints that a cut or a turned head hides."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    angle, scale = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 20)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    hidden = data.draw(st.sampled_from(
+        [(), ("toe", "heel"), ("toe", "heel", "ankle", "knee"), ("left_eye", "left_ear"),
+         ("eye", "ear", "nose"), ("left_elbow", "left_wrist"), ("right_wrist", "toe", "heel")]
+    ))  # fmt: skip
+    for skeleton in ("body25", "body25b"):
+        poses = (figure(skeleton) + rng.normal(0, 8, (20, 25, 2))) @ turn + 1000
+        joints = load_skeleton(skeleton).joints
+        poses[:, [any(part in joint for part in hidden) for joint in joints]] = np.nan
+        assert is_body25b(poses) == (skeleton == "body25b")
+
+
+def test_too_few_joints_are_not_suspected():
+    poses = np.full((3, 25, 2), np.nan)
+    assert not is_body25b(poses) and not is_body25b(poses[:0])
+    poses[:, :4] = figure("body25b")[:4]
+    assert np.isnan(bone_ratio(poses))
+
+
+@given(st.lists(st.floats(), min_size=50, max_size=50))
+def test_any_numbers_are_suspected_or_not(numbers):
+    assert isinstance(is_body25b(np.reshape(numbers, (1, 25, 2))), bool)
+
+
+@pytest.mark.real
+def test_real_folders_are_body25b(shared):
+    for clip, problems in read_all(shared / "data/openpose").values():
+        assert bone_ratio(clip.keypoints_2d) < 0.65
+        assert ["look like BODY_25B" in problem.reason for problem in problems] == [True]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("dataset", ["ntu", "kinetics", "mmpose", "alphapose"])
+def test_real_poses_in_the_joints_of_body25_are_not_suspected(shared, tmp_path, dataset):
+    folder = {"ntu": "ntu/skeletons", "kinetics": "kinetics_skeleton"}.get(dataset, dataset)
+    convert(plan_conversion(dataset, shared / "data" / folder), tmp_path / "r", num_workers=1)
+    for clip in posedata.open_release(tmp_path / "r").iter_clips():
+        poses = remap(clip.keypoints_2d, clip.skeleton, "body25").keypoints
+        assert bone_ratio(poses) > 1.6
+
+
 # frames
 
 
@@ -165,7 +279,7 @@ def test_numbers_that_cannot_be_frames(tmp_path, names, reason):
 def test_missing_joints_negative_coordinates_and_full_confidence(tmp_path):
     numbers = pose()
     numbers[0:9] = [0, 0, 0, -46.5, 614.9, 1.0, 0, 0, 0.25]
-    clip, problems = read(tmp_path, [person(pose_keypoints_2d=numbers)])
+    clip, problems = read(tmp_path, [person(pose_keypoints_2d=numbers)], joints="body25")
     assert problems == []
     assert np.isnan(clip.keypoints_2d[0, 0]).all() and np.isnan(clip.keypoints_2d).sum() == 2
     assert clip.keypoints_2d[0, 1].tolist() == [-46.5, np.float32(614.9)]
@@ -322,7 +436,7 @@ def test_any_bytes_give_a_clip_or_an_error(tmp_path_factory, text):
 @pytest.mark.real
 def test_real_folders(shared):
     folder = shared / "data/openpose"
-    clips = read_all(folder)
+    clips = read_all(folder, joints="body25b")
     assert list(clips) == [
         "single_cam01_json", "two_people_associated_cam01_json", "two_people_cam01_json"
     ]  # fmt: skip

@@ -25,7 +25,7 @@ CASES = {
     ),
     "tsu": ("smarthome/tsu", "smarthome_untrimmed", {}, 536, {}, 41288, 0),
     "kinetics": ("kinetics_skeleton", "kinetics", {}, 1, {"openpose": 315}, 0, 0),
-    "openpose": ("openpose", "openpose", {}, 3, {"openpose": 698}, 0, 0),
+    "openpose": ("openpose", "openpose", {"joints": "body25b"}, 3, {"openpose": 698}, 0, 0),
     "alphapose": ("alphapose", "alphapose", {}, 1, {"alphapose": 176}, 0, 0),
     "mmpose": ("mmpose", "mmpose", {}, 1, {"mmpose": 62}, 0, 0),
     "openpifpaf": ("openpifpaf", "openpifpaf", {}, 1, {"openpifpaf": 5}, 0, 0),

@@ -224,6 +224,18 @@ def test_coco17_to_body25_mid_hip():
     assert unavailable == list(load_skeleton("body25").joints[19:])  # the feet
 
 
+def test_body25b_to_body25_and_back():
+    there = origins("body25b", "body25")
+    assert {o.joint: o.rule for o in there.values() if o.how != "exact"} == {
+        "neck": "mid_shoulders", "mid_hip": "mid_hips"
+    }  # fmt: skip
+    back = origins("body25", "body25b")
+    assert {joint for joint, o in back.items() if o.how != "exact"} == {"upper_neck", "head_top"}
+    assert {o.how for o in back.values()} == {"exact", "unavailable"}
+    # MPII's ends of the head, which is where they come from.
+    assert {origins("body25b", "mpii16")[o].how for o in ("upper_neck", "head_top")} == {"exact"}
+
+
 def test_ntu_to_coco17():
     result = remap(numbered("nturgbd25"), "nturgbd25", "coco17")
     limbs = [4, 8, 5, 9, 6, 10, 12, 16, 13, 17, 14, 18]

@@ -25,8 +25,9 @@ SCHEMAS = {
 }
 
 # MediaPipe joins face, mouth and body to nothing; COCO-WholeBody's hands hang free and its face
-# has no bones; PoseTrack never labels the ears.
-CONNECTED = [n for n in NAMES if n not in {"blazepose33", "coco_wholebody133", "posetrack17"}]
+# has no bones; PoseTrack never labels the ears; OpenPose draws BODY_25B's face by itself.
+LOOSE = {"blazepose33", "coco_wholebody133", "posetrack17", "body25b"}
+CONNECTED = [n for n in NAMES if n not in LOOSE]
 
 COCO_17 = ["nose"] + [
     f"{side}_{part}"
@@ -47,6 +48,10 @@ ORDERS = {
     "openpose18": """nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow
         left_wrist right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye
         left_eye right_ear left_ear""",
+    "body25b": """nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow
+        right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle
+        right_ankle upper_neck head_top left_big_toe left_small_toe left_heel right_big_toe
+        right_small_toe right_heel""",
     "mpii16": """right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax
         upper_neck head_top right_wrist right_elbow right_shoulder left_shoulder left_elbow
         left_wrist""",
@@ -103,7 +108,7 @@ def is_connected(skeleton):
 def test_a_schema_file_is_well_formed(name):
     schema, skeleton = SCHEMAS[name], load_skeleton(name)
     assert schema["name"] == name
-    assert skeleton.num_joints == int(re.search(r"\d+$", name)[0]) == len(set(skeleton.joints))
+    assert skeleton.num_joints == int(re.search(r"(\d+)b?$", name)[1]) == len(set(skeleton.joints))
     assert {i for bone in skeleton.bones for i in bone} <= set(range(skeleton.num_joints))
     assert len({frozenset(bone) for bone in skeleton.bones}) == len(skeleton.bones)
     assert skeleton.sigmas is None or len(skeleton.sigmas) == skeleton.num_joints
@@ -150,6 +155,7 @@ def test_the_order_of_the_joints(name):
 def test_sets_that_begin_with_coco17():
     assert list(load_skeleton("coco17").joints) == COCO_17
     assert list(load_skeleton("halpe26").joints[:17]) == COCO_17
+    assert list(load_skeleton("body25b").joints[:17]) == COCO_17
     assert list(load_skeleton("coco_wholebody133").joints[:17]) == COCO_17
 
 
@@ -171,6 +177,8 @@ def test_places_where_sets_are_mixed_up():
     by_side = [f"{side}_{part}" for side in ("left", "right") for part in feet]
     assert list(load_skeleton("halpe26").joints[20:]) == alternating
     assert list(load_skeleton("body25").joints[19:]) == by_side
+    pairs = zip(body25.joints, load_skeleton("body25b").joints, strict=True)
+    assert [i for i, (a, b) in enumerate(pairs) if a == b] == [0, 5, 13, *range(19, 25)]
     assert list(load_skeleton("coco_wholebody133").joints[17:23]) == by_side
     assert load_skeleton("halpe26").joints[17] == "head_top"
     assert load_skeleton("panoptic19").joints[15:] == (
@@ -198,6 +206,7 @@ def test_the_joints_that_measure_the_head():
         "kinect20": ("shoulder_center", "head"),
         "mpi15": ("upper_neck", "head_top"),
         "mpii16": ("upper_neck", "head_top"),
+        "body25b": ("upper_neck", "head_top"),
         "h36m17": ("neck_base", "head_top"),
         "smarthome17": ("neck", "head"),
         "halpe26": ("neck", "head_top"),

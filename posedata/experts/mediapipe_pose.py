@@ -23,7 +23,11 @@ from posedata.experts.weights import describe_weights
 from posedata.workers.worker_protocol import Estimator, PeopleInFrame
 
 #: A box given is widened by this factor around its centre: the model looks for a whole person.
-PADDING = 1.25
+#: Where it finds none, it looks again, in a wider crop.
+PADDINGS = (1.25, 1.75)
+
+#: Share of the landmarks that must lie in the box then: in a wide crop somebody else may be found.
+_LEAST_INSIDE = 0.5
 
 #: Landmarks that count for the box of a pose are more visible than this.
 LEAST_VISIBILITY = 0.1
@@ -94,7 +98,7 @@ class MediapipePose:
             "weights": [describe_weights(path) for path in weights],
             "options": {"model_complexity": 1, "smooth_landmarks": False,
                         "min_detection_confidence": 0.5, "min_tracking_confidence": 0.5,
-                        "padding": PADDING},
+                        "padding": list(PADDINGS)},
             "device": "cpu",
         }  # fmt: skip
 
@@ -169,24 +173,30 @@ class _Pose:
 
 
 def _pose_in_box(pose: _Pose, frame: np.ndarray, box: np.ndarray) -> np.ndarray | None:
-    crop = _crop(frame, np.asarray(box, np.float64))
-    if crop is None:
-        return None
-    picture, left, top = crop
-    landmarks = pose.find(picture)
-    if landmarks is not None:
-        landmarks[:, :2] += left, top
-    return landmarks
+    box = np.asarray(box, np.float64)
+    for padding in PADDINGS:
+        crop = _crop(frame, box, padding)
+        if crop is None:
+            return None
+        picture, left, top = crop
+        landmarks = pose.find(picture)
+        if landmarks is not None:
+            landmarks[:, :2] += left, top
+            points = landmarks[:, :2]
+            inside = ((points >= box[:2]) & (points <= box[2:])).all(1)
+            if padding == PADDINGS[0] or inside.mean() >= _LEAST_INSIDE:
+                return landmarks
+    return None
 
 
-def _crop(frame: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, int, int] | None:
+def _crop(frame: np.ndarray, box: np.ndarray, padding: float) -> tuple[np.ndarray, int, int] | None:
     """Cut a box out, by whole pixels, black beyond the picture; and where its first pixel lies."""
     height, width = frame.shape[:2]
     low = np.maximum(box[:2], -0.5)
     high = np.minimum(box[2:], [width - 0.5, height - 0.5])
     if not (np.isfinite(box).all() and (low < high).all()):
         return None
-    half = (high - low) / 2 * PADDING
+    half = (high - low) / 2 * padding
     left, top = np.floor((low + high) / 2 - half + 0.5).astype(int)
     right, bottom = np.ceil((low + high) / 2 + half + 0.5).astype(int)
     crop = np.zeros((bottom - top, right - left, 3), np.uint8)
