@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m 'not backends'
 
 test-backends: $(BACKENDS)/.installed
-	POSEDATA_ENVIRONMENTS=$(CURDIR)/.environments $(BACKENDS)/bin/python -m pytest -m backends tests/backends
+	POSEDATA_ENVIRONMENTS=$(CURDIR)/.environments $(BACKENDS)/bin/python -m pytest -n 2 --dist loadfile -m backends tests/backends
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
