@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from posedata.errors import InputError
 from posedata.estimate_plan import EstimatePlan
 from posedata.estimate_setup import Setup, close_sessions, session_of
 from posedata.estimate_staging import stage_video, staged_clip, staged_videos
-from posedata.estimated_layers import boxes_of_layer, make_clips
+from posedata.estimated_layers import boxes_of_layer, import_libraries, make_clips
 from posedata.layer_table import LayerTable
 from posedata.storage import Location, locate
 
@@ -115,6 +116,8 @@ def estimate(
             num_workers = 1
         if num_workers > 1:
             close_sessions()  # the workers have their own
+        else:
+            threading.Thread(target=import_libraries, daemon=True).start()
         videos = staged_videos(place)
         tasks = _tasks(estimation, place, set(videos))
         new = []

@@ -111,7 +111,7 @@ def _pass(
                 told = None
                 if boxes is not None:
                     told = [boxes.get(frame, _NO_BOXES) for frame in batch.frames]
-                elif detector is not None and (found := detector.estimate(batch, None)) is not None:
+                elif detector is not None and (found := detector.estimate(batch)) is not None:
                     certain = [_certain(one, session.setup.detector_score) for one in found]
                     told = [one.boxes for one in certain]
                     for frame, one in zip(batch.frames, certain, strict=True):
@@ -145,7 +145,7 @@ def _pass(
 
 
 class _Lane:
-    """One expert's way through a video, in a thread of its own."""
+    """One expert's way through a video: asked here, its answers awaited in a thread."""
 
     def __init__(self, process: ExpertProcess) -> None:
         self.process = process
@@ -162,30 +162,41 @@ class _Lane:
         except PosedataError as error:
             self.error = error
 
-    def estimate(
+    def estimate(self, batch: Batch) -> list[PeopleInFrame] | None:
+        """Ask and wait: what the others need is not to be had without."""
+        if self.error is None:
+            self.process.send(batch, None)
+        return self._receive(batch, None)
+
+    def submit(
+        self, batch: Batch, boxes: Sequence[np.ndarray] | None, done: Callable[[], None]
+    ) -> None:
+        """Ask ahead of the answers to former batches, so that the expert never waits."""
+        boxes = boxes if self.takes_boxes else None
+        if self.error is None:
+            self.process.send(batch, boxes)
+
+        def wait() -> None:
+            try:
+                self._receive(batch, boxes)
+            finally:
+                done()
+
+        self._futures = [future for future in self._futures if not future.done()]
+        self._futures.append(self._pool.submit(wait))
+
+    def _receive(
         self, batch: Batch, boxes: Sequence[np.ndarray] | None
     ) -> list[PeopleInFrame] | None:
         if self.error is not None:
             return None
         try:
-            answer = self.process.estimate(batch, boxes)
+            answer = self.process.receive(batch, boxes)
         except PosedataError as error:
             self.error = error
             return None
         self.people.update(zip(batch.frames, answer, strict=True))
         return answer
-
-    def submit(
-        self, batch: Batch, boxes: Sequence[np.ndarray] | None, done: Callable[[], None]
-    ) -> None:
-        def work() -> None:
-            try:
-                self.estimate(batch, boxes if self.takes_boxes else None)
-            finally:
-                done()
-
-        self._futures = [future for future in self._futures if not future.done()]
-        self._futures.append(self._pool.submit(work))
 
     def finish(self) -> None:
         for future in self._futures:

@@ -75,7 +75,8 @@ def build_clip(
     rows = np.flatnonzero(~missing.all(1))
     if persons is None:
         tracks = np.zeros(len(frames), np.int32)
-        tracks[rows] = _track(frames[rows], boxes[rows], keypoints[rows], missing[rows])
+        if len(rows):
+            tracks[rows] = _track(frames[rows], boxes[rows], keypoints[rows], missing[rows])
     else:
         tracks = np.concatenate([np.empty(0, np.int32), *(persons[f] for f in in_order)])
     rows = rows[np.lexsort((frames[rows], tracks[rows]))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from posedata.estimate_video import Estimates
     from posedata.video import Video
     from posedata.workers.worker_protocol import PeopleInFrame
+
+
+def import_libraries() -> None:
+    """Import what telling people apart needs: half a second, while experts look at frames."""
+    for name in ("scipy.optimize", "scipy.sparse.csgraph", "posedata.track_scan"):
+        importlib.import_module(name)
 
 
 def boxes_of_layer(task: VideoTask) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:

@@ -89,28 +89,35 @@ class ExpertProcess:
             target=_listen, args=(self._process, self._words), daemon=True
         )
         self._listener.start()
-        about, _ = self._ask("open", {"expert": self.spec.expert, "model": self.spec.model,
-                                      "device": self._device})  # fmt: skip
-        self.about = about
-        skeleton = about["skeleton"]
+        self.about = self._ask("open", {"expert": self.spec.expert, "model": self.spec.model,
+                                        "device": self._device})  # fmt: skip
+        skeleton = self.about["skeleton"]
         self.num_joints = 0 if skeleton is None else num_joints(skeleton)
 
     def begin(self) -> None:
         """Tell it that a new video begins; start it where it is not running."""
         self.start()
-        self._ask("begin", {})
-        self.seconds = 0.0
+        self.seconds = self._ask("begin", {})["seconds"]
 
     def estimate(self, batch: Batch, boxes: Sequence[np.ndarray] | None) -> list[PeopleInFrame]:
-        """Have it find the people in a batch of frames.
+        """Have it find the people in a batch of frames; see `send` and `receive`."""
+        self.send(batch, boxes)
+        return self.receive(batch, boxes)
+
+    def send(self, batch: Batch, boxes: Sequence[np.ndarray] | None) -> None:
+        """Ask it for the people in a batch; several may be asked for before the first answer."""
+        message = worker_protocol.frames_to_arrow(batch.offsets, batch.height, batch.width, boxes)
+        self._write("frames", {"memory": self._memory.size}, message)
+
+    def receive(self, batch: Batch, boxes: Sequence[np.ndarray] | None) -> list[PeopleInFrame]:
+        """Wait for the answer to what was sent first.
 
         Raises
         ------
         ExpertError
             If it dies, takes too long, cannot, or answers something impossible. It is ended then.
         """
-        message = worker_protocol.frames_to_arrow(batch.offsets, batch.height, batch.width, boxes)
-        about, answer = self._ask("frames", {"memory": self._memory.size}, message)
+        about, answer = self._answer()
         self.seconds += about["seconds"]
         try:
             people = people_from_arrow(answer, self.num_joints)
@@ -142,11 +149,21 @@ class ExpertProcess:
         self._listener.join(_SECONDS_TO_END)
         process.stdout.close()
 
-    def _ask(self, kind: str, about: dict[str, Any], batch: Any = None) -> tuple[dict, Any]:
-        assert self._process is not None and self._process.stdin is not None
+    def _ask(self, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+        self._write(kind, about)
+        return self._answer()[0]
+
+    def _write(self, kind: str, about: dict[str, Any], batch: Any = None) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        # One that has died is found out where its answer is waited for.
+        with contextlib.suppress(OSError, ValueError):
+            worker_protocol.write_message(process.stdin, kind, about, batch)
+
+    def _answer(self) -> tuple[dict[str, Any], Any]:
         until = time.monotonic() + self._timeout
         try:
-            worker_protocol.write_message(self._process.stdin, kind, about, batch)
             answer, about, rows = read_message(lambda size: self._read(size, until))
         except TimeoutError:
             self.close()
@@ -163,7 +180,8 @@ class ExpertProcess:
         return about, rows
 
     def _read(self, size: int, until: float) -> bytes:
-        assert self._process is not None and self._process.stdout is not None
+        if self._process is None or self._process.stdout is None:
+            raise EOFError
         fd = self._process.stdout.fileno()
         pieces = []
         while size:
@@ -180,7 +198,8 @@ class ExpertProcess:
 
     def _end_of_dead(self) -> str:
         process = self._process
-        assert process is not None
+        if process is None:
+            return "it was ended"
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_SECONDS_TO_END)
         self.close()

@@ -15,10 +15,10 @@ import numpy as np
 if TYPE_CHECKING:
     from posedata.video import Damage, Video
 
-#: Pixels that are handed over at a time, and how often: one slot is with the experts, one waits
+#: Pixels that are handed over at a time, and how often: one slot is with the experts, two wait
 #: for them, and one is being filled.
 SLOT_BYTES = 32 << 20
-_SLOTS = 3
+_SLOTS = 4
 _MOST_FRAMES = 16
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -156,26 +157,56 @@ def frames_to_arrow(
     offsets: Sequence[int], height: int, width: int, boxes: Sequence[np.ndarray] | None
 ) -> pa.RecordBatch:
     """Say where frames lie in the shared memory, and where people are in them."""
-    flat = None if boxes is None else [np.asarray(b, np.float32).reshape(-1) for b in boxes]
-    return pa.record_batch(
-        [
-            pa.array(offsets, pa.int64()),
-            pa.array([height] * len(offsets), pa.int32()),
-            pa.array([width] * len(offsets), pa.int32()),
-            pa.array([None] * len(offsets) if flat is None else flat, _FRAMES.types[3]),
-        ],
-        schema=_FRAMES,
-    )
+    count = len(offsets)
+    columns = [
+        _numbers(np.array(offsets, np.int64)),
+        _numbers(np.full(count, height, np.int32)),
+        _numbers(np.full(count, width, np.int32)),
+        _lists([None] * count if boxes is None else boxes),
+    ]
+    return pa.record_batch(columns, schema=_FRAMES)
 
 
 def people_to_arrow(people: Sequence[PeopleInFrame]) -> pa.RecordBatch:
     """One row for each frame."""
-    columns: list[Any] = [pa.array([len(p.boxes) for p in people], pa.int32())]
-    for name in _PEOPLE.names[1:]:
-        values = [getattr(p, name) for p in people]
-        flat = [None if v is None else np.asarray(v, np.float32).reshape(-1) for v in values]
-        columns.append(pa.array(flat, pa.list_(pa.float32())))
+    columns: list[Any] = [_numbers(np.array([len(p.boxes) for p in people], np.int32))]
+    columns += [_lists([getattr(p, name) for p in people]) for name in _PEOPLE.names[1:]]
     return pa.record_batch(columns, schema=_PEOPLE)
+
+
+def _lists(arrays: Sequence[np.ndarray | None]) -> pa.Array:
+    """Flatten each array to a list; null if there is none at all."""
+    kind = pa.list_(pa.float32())
+    if all(array is None for array in arrays):
+        return pa.nulls(len(arrays), kind)
+    empty = np.empty(0, np.float32)
+    flat = [empty if a is None else np.asarray(a, np.float32).reshape(-1) for a in arrays]
+    offsets = np.cumsum([0, *map(len, flat)]).astype(np.int32)
+    values = _numbers(np.concatenate([empty, *flat]))
+    return pa.ListArray.from_arrays(_numbers(offsets), values, type=kind)
+
+
+def _arrays(column: pa.Array) -> list[np.ndarray] | None:
+    """Give back what `_lists` was given, flat; None if there was none at all."""
+    if column.null_count:
+        return None
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column) + 1]
+    values = _values(column.values)
+    return [values[a:b] for a, b in pairwise(offsets.tolist())]
+
+
+# By way of buffers, because pyarrow imports pandas, if it is there, for the way by itself (0.2 s).
+def _numbers(values: np.ndarray) -> pa.Array:
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _values(column: pa.Array) -> np.ndarray:
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    content = column.buffers()[1]
+    if content is None:
+        return np.empty(0, dtype)
+    return np.frombuffer(content, dtype)[column.offset :][: len(column)]
 
 
 def people_from_arrow(batch: pa.RecordBatch, num_joints: int) -> list[PeopleInFrame]:
@@ -188,15 +219,15 @@ def people_from_arrow(batch: pa.RecordBatch, num_joints: int) -> list[PeopleInFr
     """
     shapes = {"boxes": (4,), "box_scores": (), "keypoints_2d": (num_joints, 2),
               "scores": (num_joints,), "keypoints_3d": (num_joints, 3)}  # fmt: skip
-    people = []
-    for row in range(batch.num_rows):
-        count = batch["num_people"][row].as_py()
-        arrays: dict[str, np.ndarray | None] = {}
-        for name, shape in shapes.items():
-            values = batch[name][row].values
-            arrays[name] = None if values is None else values.to_numpy().reshape(count, *shape)
-        people.append(PeopleInFrame(**arrays))  # type: ignore[arg-type]
-    return people
+    counts = _values(batch["num_people"])
+    columns = {name: _arrays(batch[name]) for name in shapes}
+    return [
+        PeopleInFrame(**{
+            name: None if arrays is None else arrays[row].reshape(count, *shapes[name])
+            for name, arrays in columns.items()
+        })  # type: ignore[arg-type]
+        for row, count in enumerate(counts.tolist())
+    ]  # fmt: skip
 
 
 def serve(open_estimator: Callable[[str, str, str], Estimator]) -> None:
@@ -236,8 +267,9 @@ def serve(open_estimator: Callable[[str, str, str], Estimator]) -> None:
                 continue
             assert estimator is not None
             if kind == "begin":
+                start = time.perf_counter()
                 estimator.begin()
-                write_message(answers, "begun", {})
+                write_message(answers, "begun", {"seconds": time.perf_counter() - start})
                 continue
             if len(memory) < about["memory"]:
                 memory = np.frombuffer(mmap.mmap(memory_fd, about["memory"],
@@ -261,16 +293,13 @@ def _end_with_parent(parent: int) -> None:
 def _frames_in_memory(
     batch: pa.RecordBatch, memory: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    frames = []
-    for offset, height, width in zip(*(batch[n].to_pylist() for n in _FRAMES.names[:3]),
-                                     strict=True):  # fmt: skip
-        pixels = memory[offset : offset + height * width * 3].reshape(height, width, 3)
-        frames.append(pixels)
-    if batch["boxes"].null_count:
-        return frames, None
-    return frames, [
-        batch["boxes"][row].values.to_numpy().reshape(-1, 4) for row in range(len(batch))
+    places = [_values(batch[name]).tolist() for name in _FRAMES.names[:3]]
+    frames = [
+        memory[offset : offset + height * width * 3].reshape(height, width, 3)
+        for offset, height, width in zip(*places, strict=True)
     ]
+    boxes = _arrays(batch["boxes"])
+    return frames, None if boxes is None else [each.reshape(-1, 4) for each in boxes]
 
 
 def _describe(error: Exception) -> dict[str, Any]:
