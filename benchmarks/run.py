@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import convert_data_sets
+import estimate
 import json_read
 import ntu_convert
 import ntu_read
@@ -25,6 +26,7 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         rows += ntu_convert.measure_in(Path(folder))
         rows += release_load.measure_release(Path(folder) / "release")
+    rows += estimate.measure()
     if real_data_is_here():
         rows += [*penn_nucla.measure(), *json_read.measure(), *convert_data_sets.measure()]
     return rows

@@ -25,6 +25,7 @@ from posedata.workers.worker_protocol import PeopleInFrame, people_from_arrow, r
 _LAST_WORDS = 12  # lines
 _WORDS_SHOWN = 3
 _SECONDS_TO_END = 5.0
+_SECONDS_TO_LOAD = 300.0  # at least: a model may have to be downloaded
 
 
 class ExpertError(PosedataError):
@@ -43,7 +44,7 @@ class ExpertProcess:
     memory : FrameMemory
         Where frames will lie.
     timeout : float
-        Seconds that an answer may take.
+        Seconds that an answer may take; loading may take 300 in any case.
 
     Attributes
     ----------
@@ -90,7 +91,7 @@ class ExpertProcess:
         )
         self._listener.start()
         self.about = self._ask("open", {"expert": self.spec.expert, "model": self.spec.model,
-                                        "device": self._device})  # fmt: skip
+                                        "device": self._device}, _SECONDS_TO_LOAD)  # fmt: skip
         skeleton = self.about["skeleton"]
         self.num_joints = 0 if skeleton is None else num_joints(skeleton)
 
@@ -149,9 +150,9 @@ class ExpertProcess:
         self._listener.join(_SECONDS_TO_END)
         process.stdout.close()
 
-    def _ask(self, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, kind: str, about: dict[str, Any], least: float = 0.0) -> dict[str, Any]:
         self._write(kind, about)
-        return self._answer()[0]
+        return self._answer(least)[0]
 
     def _write(self, kind: str, about: dict[str, Any], batch: Any = None) -> None:
         process = self._process
@@ -161,13 +162,14 @@ class ExpertProcess:
         with contextlib.suppress(OSError, ValueError):
             worker_protocol.write_message(process.stdin, kind, about, batch)
 
-    def _answer(self) -> tuple[dict[str, Any], Any]:
-        until = time.monotonic() + self._timeout
+    def _answer(self, least: float = 0.0) -> tuple[dict[str, Any], Any]:
+        timeout = max(self._timeout, least)
+        until = time.monotonic() + timeout
         try:
             answer, about, rows = read_message(lambda size: self._read(size, until))
         except TimeoutError:
             self.close()
-            raise self._failure(f"has not answered for {self._timeout:g} s and was ended; "
+            raise self._failure(f"has not answered for {timeout:g} s and was ended; "
                                 "--timeout allows for more") from None  # fmt: skip
         except (EOFError, OSError):
             code = self._end_of_dead()

@@ -166,7 +166,7 @@ def test_sides_are_swapped_where_the_video_is_mirrored(videos, tmp_path):
 def test_an_expert_that_stumbles_once_gets_the_video_again(videos, tmp_path, how):
     once = tmp_path / "stumbled"
     _, release = run(videos, tmp_path / "r", "x=" + FINDER + f",{how}=5,once={once}",
-                     FINDER, timeout=2.0)  # fmt: skip
+                     FINDER, timeout=3.0)  # fmt: skip
     assert once.exists()
     assert rejects(release) == []
     for clip_id in "abc":
@@ -178,12 +178,12 @@ def test_an_expert_that_stumbles_once_gets_the_video_again(videos, tmp_path, how
     ("how", "words"),
     [
         ("die", "died (signal 9); its last words: the last words of a made expert"),
-        ("hang", "has not answered for 1 s and was ended; --timeout allows for more"),
+        ("hang", "has not answered for 2 s and was ended; --timeout allows for more"),
         ("fail", "failed with RuntimeError: a made failure"),
     ],
 )
 def test_an_expert_that_fails_twice_loses_the_clip_and_no_other_does(videos, tmp_path, how, words):
-    summary, release = run(videos, tmp_path / "r", f"x=made:finder,{how}=9", FINDER, timeout=1.0)
+    summary, release = run(videos, tmp_path / "r", f"x=made:finder,{how}=9", FINDER, timeout=2.0)
     assert summary.release.rejects == 2  # a and b have 10 frames or more
     assert [row["source"] for row in rejects(release)] == ["a.mp4", "b.mp4"]
     assert all(words in row["reason"] for row in rejects(release))
