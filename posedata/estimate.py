@@ -24,7 +24,7 @@ from posedata.storage import Location, locate
 if TYPE_CHECKING:
     from posedata.convert import ConvertSummary
     from posedata.estimate_video import Estimates
-    from posedata.video import Video
+    from posedata.video import Damage, Video
 
 
 @dataclass(frozen=True)
@@ -206,24 +206,26 @@ def _estimate(
         raise InputError("no frame of the video can be decoded", path=task.sample.path,
                          found=next((d.reason for d in estimates.damages), None))  # fmt: skip
     for damage in estimates.damages:
-        last = (
-            "the end" if damage.num_frames is None else damage.first_frame + damage.num_frames - 1
-        )
-        problems.append(Problem(
-            task.sample.path, "decode", f"frames that cannot be decoded: {damage.reason}",
-            f"frame {damage.first_frame} to {last}",
-        ))  # fmt: skip
+        problems.append(Problem(task.sample.path, "decode", damage.reason, _position(damage)))
     end = None if task.row_of_base is None else task.row_of_base.get("num_frames")
     if end is not None and video.num_frames > end:
         problems.append(Problem(
             task.sample.path, "estimate", "the video is longer than the clip, whose poses end: "
-            f"found {video.num_frames} frames, expected {end}", f"frame {end} to the end",
+            f"found {video.num_frames} frames, expected {end}", f"frames {end} to the end",
         ))  # fmt: skip
         estimates.people = {
             layer: {frame: found for frame, found in people.items() if frame < end}
             for layer, people in estimates.people.items()
         }
     return video, estimates, persons
+
+
+def _position(damage: Damage) -> str:
+    first = damage.first_frame
+    if damage.num_frames is None:
+        return f"frames {first} to the end"
+    last = first + damage.num_frames - 1
+    return f"frame {first}" if first == last else f"frames {first} to {last}"
 
 
 def _staged(

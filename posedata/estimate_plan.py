@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from posedata import staging
 from posedata.addition import add_to_release
-from posedata.converter import Description, LayerDescription
+from posedata.converter import Description, LayerDescription, Problem, Sample
 from posedata.errors import InputError, OutputError, UsageError
-from posedata.estimate_setup import Session, Setup, session_of
+from posedata.estimate_setup import Session, Setup, close_sessions, session_of
 from posedata.estimated_clip import BOX_SCORES
 from posedata.expert import ExpertSpec, load_expert
 from posedata.expert_skeleton import expert_skeleton
@@ -118,6 +118,20 @@ def plan_estimate(
         first = f"{problems[0].source}: {problems[0].reason}" if problems else "nothing"
         raise InputError("no videos to estimate", path=", ".join(videos), found=first)
     samples = samples[:limit]
+    try:
+        plan, setup = _plan_with_experts(place, setup, samples, problems, base, mirrored, limit)
+    except BaseException:
+        close_sessions()
+        raise
+    places = {sample.clip_id: sample.info["place"] for sample in samples}
+    return EstimatePlan(plan, setup, places, mirrored)
+
+
+def _plan_with_experts(
+    place: Location, setup: Setup, samples: Sequence[Sample], problems: Sequence[Problem],
+    base: Release | None, mirrored: bool, limit: int | None,
+) -> tuple[Plan, Setup]:  # fmt: skip
+    """Load the experts, and say what the release will be by what they say of themselves."""
     session = _start(setup)
     setup = session.setup
     layers = tuple(_layer(session, spec) for spec in setup.experts)
@@ -132,7 +146,7 @@ def plan_estimate(
     )
     plan = Plan(
         converter="",
-        raw=locate(videos[0]),
+        raw=place,
         description=description,
         samples=[replace(sample, info={}) for sample in samples],
         problems=problems,
@@ -145,11 +159,10 @@ def plan_estimate(
         },
         operation="estimate",
     )
-    if is_addition:
+    if base is not None:
         plan = add_to_release(plan, place, keep_sides=setup.keep_sides)
         _check_boxes(plan, setup.boxes)
-    places = {sample.clip_id: sample.info["place"] for sample in samples}
-    return EstimatePlan(plan, setup, places, mirrored)
+    return plan, setup
 
 
 def name_layers(experts: Sequence[ExpertSpec]) -> tuple[ExpertSpec, ...]:

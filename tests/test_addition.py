@@ -255,3 +255,37 @@ def test_a_release_with_an_unfinished_addition_is_valid_until_it_is_closed(
     opened = posedata.open_release(release)
     assert opened.layers == ["kinect"]
     assert list(validate(opened)) == []
+
+
+def openpose_pair(folder, frames, lefts):
+    """Two people of OpenPose files, standing still; the first listed has the first left edge."""
+    folder.mkdir(parents=True)
+    for frame in frames:
+        people = []
+        for left in lefts:
+            values = [n for joint in range(25) for n in (left + joint, 20 * joint + 1, 0.5)]
+            people.append({"person_id": [-1], "pose_keypoints_2d": values})
+        content = json.dumps({"version": 1.3, "people": people})
+        (folder / f"x_{frame:012}_keypoints.json").write_text(content)
+
+
+def test_people_get_the_ids_that_they_have_in_other_layers(tmp_path):
+    """The second estimator loses the left person for a while, so that it would number otherwise."""
+    openpose_pair(tmp_path / "one" / "clip", range(10), (50, 400))
+    openpose_pair(tmp_path / "two" / "clip", range(10), (402, 52))
+    for frame in range(3):
+        (tmp_path / "two" / "clip" / f"x_{frame:012}_keypoints.json").unlink()
+        values = [n for joint in range(25) for n in (402 + joint, 20 * joint + 1, 0.5)]
+        person = {"person_id": [-1], "pose_keypoints_2d": values}
+        content = json.dumps({"version": 1.3, "people": [person]})
+        (tmp_path / "two" / "clip" / f"x_{frame:012}_keypoints.json").write_text(content)
+    out = tmp_path / "release"
+    convert(plan_conversion("openpose", tmp_path / "one"), out, num_workers=1)
+    plan = plan_conversion("openpose", tmp_path / "two", into=out, layer="second")
+    convert(plan, out, num_workers=1)
+    release = posedata.open_release(out)
+    assert list(validate(release)) == []
+    for layer in ("openpose", "second"):
+        clip = release.clip("clip", layer)
+        lefts = {int(p): float(clip.keypoints_2d[clip.persons == p, 0, 0].mean()) for p in (0, 1)}
+        assert lefts[0] < 100 < 300 < lefts[1], layer

@@ -270,7 +270,7 @@ def test_a_video_longer_than_its_clip_is_kept_as_far_as_the_clip_goes(videos, tm
     summary, release = run(long, tmp_path / "r", "more=made:finder,shift=1")
     assert release.clip("v", "more").frames.max() == 9
     (row,) = rejects(release)
-    assert row["position"] == "frame 10 to the end" and summary.release.rejects == 1
+    assert row["position"] == "frames 10 to the end" and summary.release.rejects == 1
 
 
 def test_a_video_of_another_size_is_rejected(videos, tmp_path):
