@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from posedata.clip import Clip
-from posedata.errors import UsageError
+from posedata.registry import load_registered, registered_names
 from posedata.skeleton import Skeleton
 from posedata.storage import Location
 
@@ -257,9 +257,7 @@ class Converter:
 
 def list_converters() -> list[str]:
     """Names of all installed converters, those of other packages included."""
-    from importlib.metadata import entry_points
-
-    return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
+    return registered_names(ENTRY_POINTS)
 
 
 def load_converter(name: str) -> Converter:
@@ -270,10 +268,5 @@ def load_converter(name: str) -> Converter:
     UsageError
         If no installed package registers that name.
     """
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        return entry.load()
-    raise UsageError(
-        "unknown data set", found=repr(name), expected=f"one of {', '.join(list_converters())}"
-    )
+    found: Converter = load_registered(ENTRY_POINTS, name, "data set")
+    return found

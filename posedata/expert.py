@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from posedata.errors import UsageError
+from posedata.registry import load_registered, registered_names
 from posedata.workers.worker_protocol import Estimator, PeopleInFrame, nobody
 
 __all__ = ["Estimator", "Expert", "ExpertSpec", "PeopleInFrame", "list_experts", "load_expert",
@@ -101,9 +102,7 @@ def parse_spec(text: str) -> ExpertSpec:
 
 def list_experts() -> list[str]:
     """Names of all experts, those of other packages included."""
-    from importlib.metadata import entry_points
-
-    return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
+    return registered_names(ENTRY_POINTS)
 
 
 def load_expert(name: str) -> Expert:
@@ -114,10 +113,5 @@ def load_expert(name: str) -> Expert:
     UsageError
         If no installed package registers that name.
     """
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        return entry.load()
-    raise UsageError(
-        "unknown expert", found=repr(name), expected=f"one of {', '.join(list_experts())}"
-    )
+    found: Expert = load_registered(ENTRY_POINTS, name, "expert")
+    return found

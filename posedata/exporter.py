@@ -10,9 +10,9 @@ import numpy as np
 
 from posedata.clip import Clip
 from posedata.converter import Option
-from posedata.errors import UsageError
 from posedata.manifest import Manifest
 from posedata.profile import Change, Profile
+from posedata.registry import load_registered, registered_names
 from posedata.storage import Location
 
 if TYPE_CHECKING:
@@ -115,9 +115,7 @@ class Exporter:
 
 def list_exporters() -> list[str]:
     """Names of all installed exporters, those of other packages included."""
-    from importlib.metadata import entry_points
-
-    return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
+    return registered_names(ENTRY_POINTS)
 
 
 def load_exporter(name: str) -> Exporter:
@@ -128,10 +126,5 @@ def load_exporter(name: str) -> Exporter:
     UsageError
         If no installed package registers that name.
     """
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        exporter: Exporter = entry.load()
-        return exporter
-    raise UsageError("unknown format", found=repr(name),
-                     expected=f"one of {', '.join(list_exporters())}")  # fmt: skip
+    found: Exporter = load_registered(ENTRY_POINTS, name, "format")
+    return found
