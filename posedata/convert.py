@@ -236,23 +236,14 @@ def _other_layers(task: ShardTask) -> Iterator[list[Clip]]:
     if task.rows_of_base is None:
         yield from ([] for _ in task.shard.samples)
         return
+    from posedata.aligned_clips import aligned_clips
     from posedata.release import open_release
 
     base = open_release(task.out)
-    ids = {"clip_id": [sample.clip_id for sample in task.shard.samples]}
-    streams = [
-        base.iter_clips(layer, columns=["keypoints_2d"], where=ids)
-        for layer in base.layers
-        if "keypoints_2d" in base.table(layer).pose_columns
-    ]
-    waiting = [next(stream, None) for stream in streams]
-    for sample in task.shard.samples:
-        found = []
-        for number, clip in enumerate(waiting):
-            if clip is not None and clip.clip_id == sample.clip_id:
-                found.append(clip)
-                waiting[number] = next(streams[number], None)
-        yield found
+    layers = [name for name in base.layers if "keypoints_2d" in base.table(name).pose_columns]
+    ids = [sample.clip_id for sample in task.shard.samples]
+    for found in aligned_clips(base, layers, ids, ["keypoints_2d"]):
+        yield list(found.values())
 
 
 def _with_shared_persons(clip: Clip, others: Sequence[Clip]) -> Clip:
