@@ -56,7 +56,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("value", [*VALUES, *ARRAYS, *SCALARS], ids=lambda v: repr(v)[:20])
+@pytest.mark.parametrize("value", [*VALUES, *ARRAYS, *SCALARS], ids=lambda v: type(v).__name__)
 def test_data_comes_out_as_pickle_gives_it(value, protocol):
     text = pickle.dumps(value, protocol)
     assert same(pickle.loads(text), load_pickle(text, "a.pkl"))
