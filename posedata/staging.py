@@ -27,7 +27,7 @@ _MOST_BYTES = 1 << 30
 # All that a release consists of: nothing else in its directory is ever removed.
 _CONTENT = (
     MANIFEST, "README.md", "clips.parquet", "splits.parquet", "segments.parquet",
-    "rejects.parquet", "data",
+    "rejects.parquet", "data", "anchors",
 )  # fmt: skip
 _REMEDIES = "Give --resume to complete it, --overwrite to replace it, or another -o."
 

@@ -37,7 +37,19 @@ def release(raw) -> Path:
 def test_help_names_every_command():
     run = posedata("--help")
     assert run.returncode == 0
-    for command in ("convert", "estimate", "experts", "draw", "info", "validate", "demo"):
+    for command in (
+        "convert",
+        "estimate",
+        "experts",
+        "fuse",
+        "evaluate",
+        "anchors",
+        "pseudo-label",
+        "draw",
+        "info",
+        "validate",
+        "demo",
+    ):
         assert command in run.stdout
     assert posedata("--version").stdout.startswith("posedata ")
 

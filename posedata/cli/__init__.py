@@ -43,9 +43,24 @@ def _posedata(
 
 def main() -> None:
     """Run the command line; say what is wrong in one line, without a traceback."""
-    from posedata.cli import convert, demo, draw, estimate, experts, info, validate
+    from posedata.cli import (
+        anchors,
+        convert,
+        demo,
+        draw,
+        estimate,
+        evaluate,
+        experts,
+        fuse,
+        info,
+        pseudo_label,
+        validate,
+    )
 
-    for module in (convert, estimate, experts, draw, info, validate, demo):
+    for module in (
+        convert, estimate, experts, fuse, evaluate, anchors, pseudo_label, draw, info,
+        validate, demo,
+    ):  # fmt: skip
         module.register(app)
     try:
         app()
