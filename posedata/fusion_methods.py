@@ -102,6 +102,21 @@ def _ssta(proposals: np.ndarray, scores: np.ndarray, skeleton: Skeleton) -> Fuse
     )
 
 
+def _consensus(proposals: np.ndarray, scores: np.ndarray, skeleton: Skeleton) -> FusedTrack:
+    from posedata.consensus import consensus
+    from posedata.ssta import confidence
+
+    fused = consensus(proposals, scores)
+    keypoints = fused.keypoints.astype(np.float32)
+    present = np.isfinite(proposals).all(-1).mean((0, 2), dtype=np.float32)
+    return FusedTrack(
+        keypoints=keypoints,
+        scores=fused.scores.astype(np.float32),
+        confidence=confidence(keypoints, proposals, *head_and_neck(skeleton)),
+        extra={"present": present},
+    )
+
+
 def _ssta_prs(proposals: np.ndarray, scores: np.ndarray, skeleton: Skeleton) -> FusedTrack:
     """Run the authors' script on its terms; its (0, 0) are missing joints in a release."""
     from posedata.ssta_prs import aggregate_prs
@@ -139,5 +154,6 @@ _OF_SSTA: Mapping[str, Mapping[str, Any]] = {
 
 METHODS: Mapping[str, Method] = {
     "ssta": Method(_ssta, _OF_SSTA),
+    "consensus": Method(_consensus, {"present": _OF_SSTA["present"]}),
     "ssta-prs": Method(_ssta_prs),
 }

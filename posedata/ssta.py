@@ -105,6 +105,35 @@ def aggregate(proposals: np.ndarray, head: int, neck: int | tuple[int, int]) -> 
     return _aggregated(*_aggregate_track(np.ascontiguousarray(proposals), head, left, right))
 
 
+def confidence(
+    keypoints: np.ndarray, proposals: np.ndarray, head: int, neck: int | tuple[int, int]
+) -> np.ndarray:
+    """Tell how far the experts agree with any fused track (SST-A, eq. 4).
+
+    Parameters
+    ----------
+    keypoints : float32, shape (T, V, 2)
+        The fused track, however it was made; NaN where missing.
+    proposals : float32, shape (E, T, V, 2)
+        What the experts say; NaN where missing.
+    head : int
+    neck : int or (int, int)
+        As in `aggregate`.
+
+    Returns
+    -------
+    float32, shape (T,)
+        C; NaN where the track lacks its head or its neck.
+    """
+    track = keypoints.astype(np.float64)
+    left, right = _neck_joints(neck)
+    normal = np.linalg.norm(track[:, head] - (track[:, left] + track[:, right]) / 2, axis=-1)
+    distances = np.linalg.norm(track - proposals, axis=-1)
+    present = np.isfinite(distances)
+    total = np.where(present, distances, 0).sum((0, 2)) / (normal + EPSILON)
+    return np.exp(-total / np.maximum(present.sum((0, 2)), 1)).astype(np.float32)
+
+
 def select(aggregated: Aggregated, gamma: float = GAMMA) -> np.ndarray:
     """Tell which poses stay (SST-A, eq. 3): those whose C is not below gamma.
 

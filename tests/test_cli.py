@@ -46,6 +46,7 @@ def test_help_names_every_command():
         "anchors",
         "pseudo-label",
         "draw",
+        "degrade",
         "info",
         "validate",
         "demo",

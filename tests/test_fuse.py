@@ -8,6 +8,7 @@ import pytest
 
 import posedata
 from posedata.clip import Clip
+from posedata.consensus import consensus
 from posedata.convert import layer_table
 from posedata.converter import Description, LayerDescription
 from posedata.errors import OutputError, UsageError
@@ -118,6 +119,23 @@ def test_the_layer_is_what_the_equations_give_for_each_person(release):
         np.testing.assert_array_equal(fused.extra["winner"][mine], wanted.winner)
     assert (fused.scores == np.float32(0.5)).all()  # the first of the closest pair wins
     assert made.manifest.layers["ssta"]["made_by"]["experts"] == ["one", "two", "three"]
+
+
+def test_consensus_is_that_of_each_person(release):
+    fuse(plan_fusion(release, ["one", "two", "three"], method="consensus"), num_workers=1)
+    made = posedata.open_release(release)
+    assert list(validate(made)) == []
+    fused = made.clip("a", "consensus")
+    for person in (0, 1):
+        layers = [made.clip("a", layer) for layer in ("one", "two", "three")]
+        wanted = consensus(
+            np.stack([layer.dense("keypoints_2d")[person] for layer in layers]),
+            np.stack([layer.dense("scores")[person] for layer in layers]),
+        )
+        mine = fused.persons == person
+        np.testing.assert_array_equal(fused.keypoints_2d[mine], wanted.keypoints)
+        np.testing.assert_array_equal(fused.scores[mine], wanted.scores)
+    assert (fused.extra["confidence"] > 0.18).all()
 
 
 def test_a_clip_that_one_expert_alone_has_is_that_experts(release):

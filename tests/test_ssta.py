@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from posedata.errors import UsageError
-from posedata.ssta import Aggregated, aggregate, aggregate_plainly, select
+from posedata.ssta import Aggregated, aggregate, aggregate_plainly, confidence, select
 
 HEAD, NECK, HAND = range(3)
 WAYS = pytest.mark.parametrize("way", [aggregate, aggregate_plainly])
@@ -323,3 +323,13 @@ def test_where_there_is_no_neck_it_is_in_the_middle_of_the_shoulders():
         assert fused.confidence[0] == pytest.approx(np.exp(-0.5 / 4))
     with pytest.raises(UsageError, match="head and neck"):
         aggregate(proposals, 0, (0, 2))
+
+
+def test_confidence_is_that_of_eq_4_for_any_track():
+    chance = np.random.default_rng(0)
+    proposals = chance.normal(100, 20, (3, 30, 5, 2)).astype(np.float32)
+    proposals[chance.random((3, 30, 5)) < 0.2] = np.nan
+    for neck in (1, (1, 2)):
+        fused = aggregate(proposals, 0, neck)
+        given = confidence(fused.keypoints, proposals, 0, neck)
+        np.testing.assert_allclose(given, fused.confidence, rtol=1e-6)

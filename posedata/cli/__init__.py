@@ -46,6 +46,7 @@ def main() -> None:
     from posedata.cli import (
         anchors,
         convert,
+        degrade,
         demo,
         draw,
         estimate,
@@ -58,7 +59,7 @@ def main() -> None:
     )
 
     for module in (
-        convert, estimate, experts, fuse, evaluate, anchors, pseudo_label, draw, info,
+        convert, estimate, experts, fuse, evaluate, anchors, pseudo_label, draw, degrade, info,
         validate, demo,
     ):  # fmt: skip
         module.register(app)
