@@ -185,9 +185,8 @@ def test_an_expert_that_stumbles_once_gets_the_video_again(videos, tmp_path, how
     ],
 )
 def test_an_expert_that_fails_twice_loses_the_clip_and_no_other_does(videos, tmp_path, how, words):
-    summary, release = run(
-        videos, tmp_path / "r", f"x=made:finder,{how}=9", FINDER, timeout=TIMEOUT[how]
-    )
+    expert = f"x=made:finder,{how}=9"
+    summary, release = run(videos, tmp_path / "r", expert, FINDER, timeout=TIMEOUT[how])
     assert summary.release.rejects == 2  # a and b have 10 frames or more
     assert [row["source"] for row in rejects(release)] == ["a.mp4", "b.mp4"]
     assert all(words in row["reason"] for row in rejects(release))
