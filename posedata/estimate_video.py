@@ -86,6 +86,8 @@ def estimate_video(
         estimates.people |= again.people
         if not estimates.boxes:
             estimates.boxes, estimates.box_scores = again.boxes, again.box_scores
+        if again.num_frames > estimates.num_frames:  # the first round ended with its last expert
+            estimates.num_frames, estimates.damages = again.num_frames, again.damages
         estimates.errors = again.errors
     return estimates
 
@@ -121,6 +123,8 @@ def _pass(
                            told, report)  # fmt: skip
                 estimates.num_frames += len(batch.frames)
                 if all(lane.error for lane in lanes.values()):
+                    # The next round looks at all frames: half of the boxes would hide the others.
+                    estimates.boxes, estimates.box_scores = {}, {}
                     break
             for lane in lanes.values():
                 lane.finish()

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import sklearn.cluster as sklearn_cluster
 from hypothesis import given
 from hypothesis import strategies as st
 from made_clips import awkward_clips, write_release
@@ -27,7 +28,6 @@ from posedata.release import open_release
 from posedata.skeleton import load_skeleton
 from posedata.validate import validate
 
-sklearn_cluster = pytest.importorskip("sklearn.cluster")
 NAN = np.nan
 
 if not any(command.name == "anchors" for command in app.registered_commands):

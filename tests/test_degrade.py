@@ -23,9 +23,6 @@ from posedata.degrade import (
 from posedata.errors import OutputError, UsageError
 from posedata.video import probe_video
 
-av = pytest.importorskip("av")
-cv2 = pytest.importorskip("cv2")
-
 SIZE = (160, 96)
 
 

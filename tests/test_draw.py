@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import av
+import cv2
 import made_videos
 import numpy as np
 import pytest
@@ -25,9 +27,6 @@ from posedata.skeleton import Skeleton, load_skeleton
 from posedata.storage import locate
 from posedata.video import Damage, probe_video
 from posedata.video_writer import write_video
-
-av = pytest.importorskip("av")
-cv2 = pytest.importorskip("cv2")
 
 COCO = load_skeleton("coco17")
 POINT = Skeleton("point", ("a",), (), (), "a")

@@ -445,3 +445,22 @@ def test_an_expert_that_may_take_whole_frames_does_so_when_told(videos, tmp_path
     assert len(release.clip("a").frames) == 80
     made_by = release.manifest.layers["optional"]["made_by"]
     assert made_by["people_from"] == {"whole_frames": True}
+
+
+@pytest.mark.parametrize("tail", [0, 400])
+def test_the_only_expert_stumbles_early_in_a_long_video(tmp_path, tail):
+    """The first round ends there: neither boxes nor damage behind it may be lost."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    content = write_video(tmp_path / "long.mkv", 300, people=2).read_bytes()
+    (folder / "long.mkv").write_bytes(content[: len(content) - tail] if tail else content)
+    _, plain = run(folder, tmp_path / "plain", TOPDOWN, detector="made:detector")
+    once = tmp_path / "stumbled"
+    summary, release = run(folder, tmp_path / "r", f"topdown=made:topdown,die=5,once={once}",
+                           detector="made:detector")  # fmt: skip
+    assert once.exists()
+    wanted, clip = plain.clip("long"), release.clip("long")
+    np.testing.assert_array_equal(clip.frames, wanted.frames)
+    np.testing.assert_array_equal(clip.keypoints_2d, wanted.keypoints_2d)
+    assert rejects(release) == rejects(plain) and bool(rejects(plain)) == bool(tail)
+    assert summary.num_frames >= wanted.frames.max() + 1

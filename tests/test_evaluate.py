@@ -240,7 +240,6 @@ def test_what_a_metric_lacks(release: Release):
 
 
 def test_coco_average_precision(tmp_path: Path):
-    pytest.importorskip("pycocotools")
     clips = true_clips()
     made = write_release(tmp_path / "r", clips, clip_columns=COLUMNS)
     release = add_layer(made, [moved(clip, "off", (0, 0)) for clip in clips])
