@@ -1,6 +1,7 @@
 # make demo    from nothing to a converted data set
 # make test    everything that a change must pass
 # make test-backends   mmpose, openpifpaf, transformers, torchvision: installed and run (10 minutes)
+# make test-torch      data sets, streams and heatmaps for torch
 # make lint    ruff and mypy
 # make bench   the speed tables of docs/benchmarks.md
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 BACKENDS := .venv-backends
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-backends lint bench clean
+.PHONY: demo test test-torch test-backends lint bench clean
 
 demo: $(VENV)/.installed
 	@rm -rf demo
@@ -20,7 +21,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto -m 'not backends'
+	$(BIN)/python -m pytest -n auto -m 'not backends and not torch'
+
+test-torch: $(BACKENDS)/.installed
+	$(BACKENDS)/bin/python -m pytest -n auto -m torch tests/torch
 
 test-backends: $(BACKENDS)/.installed
 	POSEDATA_ENVIRONMENTS=$(CURDIR)/.environments $(BACKENDS)/bin/python -m pytest -n 2 --dist loadfile -m backends tests/backends
@@ -46,7 +50,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(BACKENDS)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(BACKENDS)
-	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,transformers,torchvision]'
+	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,torch,transformers,torchvision]'
 	@touch $@
 
 clean:

@@ -29,6 +29,7 @@ from posedata.consensus import consensus
 from posedata.degrade import degrade_frames, make_occluders, move_keypoints
 from posedata.release import open_release
 from posedata.remap import remap
+from posedata.skeleton import load_skeleton
 from posedata.storage import locate
 from posedata.video import probe_video
 from posedata.video_writer import write_video
@@ -42,9 +43,11 @@ MODELS = {
 }
 EXPERTS = ("mediapipe", *MODELS)
 DETECTOR = "rtmdet_nano_coco80.onnx"
+MAIN13 = load_skeleton("main13")
 LIMBS = slice(1, 13)  # of main13: all but the head, which experts place at the nose
 BLOCK, SAMPLES = 10, 1000
-METRICS = ("nmpjpe_headneck", "pckh_headneck@0.5", "@1.0", "@2.0", "jitter", "missing")
+METRICS = ("nmpjpe_headneck", "pckh_headneck@0.5", "@1.0", "@2.0", "jitter", "missing",
+           "consensus on its joints")  # fmt: skip
 
 
 class Truth(NamedTuple):
@@ -82,8 +85,9 @@ def measure(
     for name, (size, hidden) in conditions(seed).items():
         release = estimate(shared, work, name, size, seed if hidden else None)
         proposals, scores = read_proposals(release, true)
-        for method, fuse in methods().items():
-            table.setdefault(method, []).append(sums(fuse(proposals, scores), true))
+        tracks = {method: fuse(proposals, scores) for method, fuse in methods().items()}
+        for method, track in tracks.items():
+            table.setdefault(method, []).append(sums(track, true, tracks["consensus"]))
     return table
 
 
@@ -98,7 +102,7 @@ def methods() -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
     of_experts = {name: _expert(number) for number, name in enumerate(EXPERTS)}
     return {**of_experts, "ssta": _ssta, "mean, smoothed": _mean,
             "geometric median, smoothed": _median,
-            "consensus": lambda p, s: consensus(p, s).keypoints}  # fmt: skip
+            "consensus": lambda p, s: consensus(p, s, MAIN13.swap).keypoints}  # fmt: skip
 
 
 def read_truth(shared: Path, work: Path) -> Truth:
@@ -131,12 +135,17 @@ def estimate(
         video = folder / f"{CLIP}.mp4"
         frames = degrade_frames(source, [], size=size, occluders=occluders)
         write_video(locate(video), frames, source.fps or 30)
+    run_experts(shared, video, folder / "poses", mirrored=True)
+    return folder / "poses"
+
+
+def run_experts(shared: Path, video: Path, out: Path, *, mirrored: bool) -> None:
+    """Run the experts on a video."""
     models = shared / "models"
     experts = [f"{layer}=litert:{models / file}" for layer, file in MODELS.items()]
-    posedata("estimate", str(video), "-o", str(folder / "poses"), "-q", "--mirrored",
+    posedata("estimate", str(video), "-o", str(out), "-q", *(["--mirrored"] if mirrored else []),
              *(f"--expert={spec}" for spec in ("mediapipe", *experts)),
              f"--detector=onnx:{models / DETECTOR}")  # fmt: skip
-    return folder / "poses"
 
 
 def posedata(*arguments: str) -> None:
@@ -174,14 +183,21 @@ def read_proposals(release: Path, true: Truth) -> tuple[np.ndarray, np.ndarray]:
     return proposals, scores
 
 
-def sums(predicted: np.ndarray, true: Truth) -> tuple[np.ndarray, np.ndarray]:
-    """Add up each metric in blocks of frames: sums and counts, (blocks, metrics)."""
+def sums(
+    predicted: np.ndarray, true: Truth, of_consensus: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add up each metric in blocks of frames: sums and counts, (blocks, metrics).
+
+    The last metric is the error of consensus, of the joints that this method has.
+    """
     distance = np.linalg.norm(predicted - true.keypoints, axis=-1)[:, LIMBS]
     ratio = distance / true.head_neck[:, None]
+    other = np.linalg.norm(of_consensus - true.keypoints, axis=-1)[:, LIMBS]
+    other = np.where(np.isfinite(ratio), other / true.head_neck[:, None], np.nan)
     turn = np.linalg.norm(np.diff(predicted[:, LIMBS], 2, axis=0), axis=-1)
     turn = np.concatenate([turn, np.full((2, turn.shape[1]), np.nan)])
     values = [ratio, *(np.where(ratio < limit, 1.0, 0.0) for limit in (0.5, 1, 2)), turn,
-              np.isnan(ratio).astype(float)]  # fmt: skip
+              np.isnan(ratio).astype(float), other]  # fmt: skip
     starts = np.arange(0, len(predicted), BLOCK)
     per_frame = np.stack([np.nansum(value, axis=1) for value in values], axis=1)
     counted = np.stack([np.isfinite(value).sum(axis=1) for value in values], axis=1)
@@ -208,8 +224,8 @@ def print_table(table: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
 
 def _cell(part: tuple[np.ndarray, np.ndarray]) -> str:
     """Error and PCKh; where joints are missing, their share, since the error is without them."""
-    error, correct, missing = (_mean_of([part], metric) for metric in (0, 1, 5))
-    seen = f" ({missing:.0%} missing)" if missing else ""
+    error, correct, missing, other = (_mean_of([part], metric) for metric in (0, 1, 5, 6))
+    seen = f" ({missing:.0%} missing; consensus there {other:.3f})" if missing else ""
     return f"{error:.3f}{seen} / {correct:.3f}"
 
 

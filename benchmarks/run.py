@@ -12,6 +12,7 @@ from pathlib import Path
 
 import convert_data_sets
 import estimate
+import fusion_speed
 import json_read
 import ntu_convert
 import ntu_read
@@ -27,6 +28,7 @@ def measure() -> list[Row]:
         rows += ntu_convert.measure_in(Path(folder))
         rows += release_load.measure_release(Path(folder) / "release")
     rows += estimate.measure()
+    rows += fusion_speed.measure()
     if real_data_is_here():
         rows += [*penn_nucla.measure(), *json_read.measure(), *convert_data_sets.measure()]
     return rows

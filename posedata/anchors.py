@@ -73,17 +73,27 @@ def box_normalise(keypoints: np.ndarray) -> np.ndarray:
     float32, shape (N, V, 2)
         From 0 to 1, NaN where a joint is missing; all NaN where the box has no extent.
     """
-    points = _checked(keypoints).astype(np.float64)
-    missing = ~np.isfinite(points).all(-1)
-    points[missing] = np.nan
-    low = np.where(missing[..., None], np.inf, points).min(1, initial=np.inf)
-    high = np.where(missing[..., None], -np.inf, points).max(1, initial=-np.inf)
-    longer = np.full(len(points), np.nan)
-    there = ~missing.all(1)
-    longer[there] = (high - low)[there].max(1, initial=0)
-    longer[longer == 0] = np.nan
-    low[~there] = 0
-    return ((points - low[:, None]) / longer[:, None, None]).astype(np.float32)
+    return _normalise(np.ascontiguousarray(_checked(keypoints)))
+
+
+@kernel
+def _normalise(keypoints):
+    normal = np.full(keypoints.shape, np.nan, np.float32)
+    for n in range(len(keypoints)):
+        x0 = y0 = np.inf
+        x1 = y1 = -np.inf
+        for v in range(keypoints.shape[1]):
+            x, y = np.float64(keypoints[n, v, 0]), np.float64(keypoints[n, v, 1])
+            if np.isfinite(x) and np.isfinite(y):
+                x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
+        longer = max(x1 - x0, y1 - y0)
+        if longer <= 0:  # -inf where nothing is there
+            continue
+        for v in range(keypoints.shape[1]):
+            x, y = np.float64(keypoints[n, v, 0]), np.float64(keypoints[n, v, 1])
+            if np.isfinite(x) and np.isfinite(y):
+                normal[n, v, 0], normal[n, v, 1] = (x - x0) / longer, (y - y0) / longer
+    return normal
 
 
 def fit_anchors(keypoints: np.ndarray, k: int = 20, seed: int = 0) -> Anchors:
@@ -284,18 +294,40 @@ def fill(poses: np.ndarray, anchors: np.ndarray, classes: np.ndarray) -> np.ndar
     float32, shape (N, V, 2)
         Complete poses stay as they are.
     """
+    return _fill(
+        np.ascontiguousarray(poses, np.float32), anchors.astype(np.float64),
+        classes.astype(np.int64),
+    )  # fmt: skip
+
+
+@kernel
+def _fill(poses, anchors, classes):
     filled = poses.copy()
-    rows = np.flatnonzero(np.isnan(poses).any((1, 2)))
-    own = anchors[classes[rows]].astype(np.float64)
-    missing = np.isnan(poses[rows])
-    x, a = poses[rows].astype(np.float64), np.where(missing, np.nan, own)
-    corner, side = np.nanmin(x, 1, keepdims=True), np.nanmax(x, 1) - np.nanmin(x, 1)
-    part = (np.nanmax(a, 1) - np.nanmin(a, 1)).max(-1)
-    whole = np.ptp(own, axis=1).max(-1)
-    scale = part / whole / side.max(-1)
-    moved = (x - corner) * scale[:, None, None]
-    moved += np.nanmin(a, 1, keepdims=True) - own.min(1, keepdims=True)
-    filled[rows] = np.where(missing, own, moved)
+    joints = poses.shape[1]
+    for n in range(len(poses)):
+        x0 = y0 = a0 = b0 = c0 = d0 = np.inf  # of the pose; of the anchor's same joints; of all
+        x1 = y1 = a1 = b1 = c1 = d1 = -np.inf
+        missing = 0
+        own = anchors[classes[n]]
+        for v in range(joints):
+            a, b = own[v, 0], own[v, 1]
+            c0, c1, d0, d1 = min(c0, a), max(c1, a), min(d0, b), max(d1, b)
+            x, y = np.float64(poses[n, v, 0]), np.float64(poses[n, v, 1])
+            if np.isnan(x) or np.isnan(y):
+                missing += 1
+                continue
+            x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
+            a0, a1, b0, b1 = min(a0, a), max(a1, a), min(b0, b), max(b1, b)
+        if missing == 0:
+            continue
+        scale = max(a1 - a0, b1 - b0) / max(c1 - c0, d1 - d0) / max(x1 - x0, y1 - y0)
+        for v in range(joints):
+            x, y = np.float64(poses[n, v, 0]), np.float64(poses[n, v, 1])
+            if np.isnan(x) or np.isnan(y):
+                filled[n, v, 0], filled[n, v, 1] = own[v, 0], own[v, 1]
+            else:
+                filled[n, v, 0] = (x - x0) * scale + (a0 - c0)
+                filled[n, v, 1] = (y - y0) * scale + (b0 - d0)
     return filled
 
 

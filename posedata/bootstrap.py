@@ -6,16 +6,18 @@ narrow. The unit that is drawn is therefore the clip, or whatever else the rows 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 
+from posedata.compiled import kernel
 from posedata.errors import UsageError
 
 Average = Literal["pooled", "joints"]
 
-# Weights of this many numbers at a time.
-_CHUNK = 1 << 22
+# Weights of this many numbers at a time, so that they stay in the processor's cache.
+_CHUNK = 1 << 18
 
 
 def mean_of_sums(sums: np.ndarray, counts: np.ndarray, average: Average = "pooled") -> np.ndarray:
@@ -80,16 +82,62 @@ def bootstrap_interval(
     units = len(sums)
     if (counts.sum(1) > 0).sum() < 2:
         return np.nan, np.nan
-    rng = np.random.default_rng(seed)
+    if average == "pooled":
+        sums, counts = sums.sum(1, keepdims=True), counts.sum(1, keepdims=True)
+    both = np.concatenate([sums, counts], axis=1)
     means = []
+    for weights in drawn_weights(units, num_samples, seed):
+        drawn_sums, drawn_counts = np.split(_weighted(weights, both), 2, axis=1)
+        means.append(mean_of_sums(drawn_sums, drawn_counts, average))
+    return percentile_interval(np.concatenate(means), level)
+
+
+def drawn_weights(units: int, num_samples: int, seed: int) -> Iterator[np.ndarray]:
+    """Draw as many units as there are, with replacement, again and again.
+
+    Parameters
+    ----------
+    units : int
+        How many there are (U).
+    num_samples, seed : int
+        See `bootstrap_interval`.
+
+    Yields
+    ------
+    float64, shape (S, U)
+        How often each unit was drawn, for some of the samples.
+    """
+    rng = np.random.default_rng(seed)
     step = max(1, _CHUNK // units)
     for start in range(0, num_samples, step):
         size = min(step, num_samples - start)
-        drawn = rng.integers(0, units, (size, units))
-        drawn += units * np.arange(size)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
-        weights = weights.astype(np.float64)
-        means.append(mean_of_sums(weights @ sums, weights @ counts, average))
+        yield _count(rng.integers(0, units, (size, units), np.int32))
+
+
+@kernel
+def _count(drawn: np.ndarray) -> np.ndarray:
+    """How often each of U numbers is in each row, float64 (S, U)."""
+    out = np.zeros(drawn.shape)
+    for sample in range(drawn.shape[0]):
+        for unit in range(drawn.shape[1]):
+            out[sample, drawn[sample, unit]] += 1
+    return out
+
+
+@kernel
+def _weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Say what ``weights @ values`` is: here quicker, as a third of the weights are 0."""
+    out = np.zeros((len(weights), values.shape[1]))
+    for sample in range(weights.shape[0]):
+        for unit in range(weights.shape[1]):
+            if weights[sample, unit] > 0:
+                for v in range(values.shape[1]):
+                    out[sample, v] += weights[sample, unit] * values[unit, v]
+    return out
+
+
+def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Interval that holds a share of values, and half of the rest on either side."""
     tail = 50 * (1 - level)
-    low, high = np.nanpercentile(np.concatenate(means), [tail, 100 - tail])
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)

@@ -208,28 +208,56 @@ def summarise_release(out: Location, plan: Plan) -> ConvertSummary | None:
                           remedy="First complete it: its command, with --into and "
                           "--resume.")  # fmt: skip
     manifest = read_manifest((out / FILE_NAME).read_bytes(MOST_BYTES), str(out / FILE_NAME))
-    last = manifest.history[-1] if manifest.history else {}
-    mine = plan.fingerprint()
-    if any(last.get(key) != mine[key] for key in ("posedata", "options", "input")):
+    number = _entry_of(plan, manifest)
+    if number is None:
         if plan.base is not None:
             return None
         raise OutputError("a finished release of other input or options is there", path=out,
                           remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
+    if staging.is_begun_by_other(out, plan.fingerprint()):
+        return None  # to be refused there, where it says why
     staging.clear_staging(out)  # left behind by a kill just after the manifest
     with (out / "rejects.parquet").open() as file:
         table = pq.ParquetFile(file).read()
-    if "added" in last:  # the last rows are those of the addition
-        added = last["added"]["rejects"] + last["added"]["warnings"]
-        table = table.slice(table.num_rows - added)
+    counts, first = _counts_of(manifest, number)
+    table = table.slice(first, counts["rejects"] + counts["warnings"])
     rows = table.slice(0, 1 << 16).to_pylist()
     rejects = (Problem(**row) for row in rows if row["severity"] == "reject")
-    return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)))
+    return _summary(out, plan, manifest, tuple(islice(rejects, _SHOWN_REJECTS)), number)
+
+
+def _entry_of(plan: Plan, manifest: Manifest) -> int | None:
+    """Find what a plan has added to a release, or made it, in its history.
+
+    It need not be the last: layers and anchors may have come since.
+    """
+    mine = plan.fingerprint()
+    for number, entry in enumerate(manifest.history):
+        is_addition = "added" in entry
+        if is_addition == (plan.base is not None) and all(
+            entry.get(key) == mine[key] for key in ("posedata", "options", "input")
+        ):
+            return number
+    return None
+
+
+def _counts_of(manifest: Manifest, number: int) -> tuple[dict[str, int], int]:
+    """What an operation has made, and the row of ``rejects.parquet`` where its own begin."""
+    later = [entry["added"] for entry in manifest.history[number + 1 :] if "added" in entry]
+    rest = {
+        key: manifest.counts[key] - sum(added[key] for added in later)
+        for key in ("poses", "rejects", "warnings")
+    }
+    own = manifest.history[number].get("added")
+    if own is None:
+        return {"clips": manifest.counts["clips"], **rest}, 0
+    return own, rest["rejects"] + rest["warnings"] - own["rejects"] - own["warnings"]
 
 
 def _summary(
-    out: Location, plan: Plan, manifest: Manifest, rejects: tuple[Problem, ...]
+    out: Location, plan: Plan, manifest: Manifest, rejects: tuple[Problem, ...], number: int = -1
 ) -> ConvertSummary:
-    counts = manifest.history[-1].get("added", manifest.counts)
+    counts, _ = _counts_of(manifest, number % len(manifest.history))
     return ConvertSummary(
         out=str(out), name=manifest.name, first_rejects=rejects,
         left_out=tuple(name for layer in plan.description.layers for name in layer.left_out),

@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from posedata.boxes import extents
 from posedata.compiled import kernel
 from posedata.errors import UsageError
-from posedata.metrics_2d import boxes_around
+from posedata.oks import AREA_OF_BOX, similarity
 from posedata.remap import JointOrigin, remap_ledger
 from posedata.skeleton import Skeleton
 
@@ -70,14 +71,16 @@ def take_joints(
     keypoints: np.ndarray, skeleton: Skeleton, joints: tuple[JointOrigin, ...]
 ) -> np.ndarray:
     """Give the predicted joints of a comparison, float32 (N, J, C); NaN where missing."""
+    parents = [[skeleton.index(parent) for parent, _ in origin.parents] for origin in joints]
+    if parents == [[index] for index in range(keypoints.shape[1])]:
+        return keypoints
     out = np.empty((len(keypoints), len(joints), keypoints.shape[2]), np.float32)
     for j, origin in enumerate(joints):
-        parents = [skeleton.index(parent) for parent, _ in origin.parents]
-        if len(parents) == 1:
-            out[:, j] = keypoints[:, parents[0]]
+        if len(parents[j]) == 1:
+            out[:, j] = keypoints[:, parents[j][0]]
         else:  # in float64, as `posedata.remap`
             weights = np.array([weight for _, weight in origin.parents])
-            out[:, j] = (weights[:, None] * keypoints[:, parents].astype(np.float64)).sum(1)
+            out[:, j] = (weights[:, None] * keypoints[:, parents[j]].astype(np.float64)).sum(1)
     return out
 
 
@@ -98,6 +101,8 @@ def pair_by_id(
     int64, shape (M,)
         Row of the predicted pose; -1 where there is none.
     """
+    if np.array_equal(frames, true_frames) and np.array_equal(persons, true_persons):
+        return np.arange(len(frames))
     keys = persons.astype(np.int64) << 32 | frames
     wanted = true_persons.astype(np.int64) << 32 | true_frames
     order = np.argsort(keys, kind="stable")
@@ -139,28 +144,62 @@ def pair_by_oks(
     from scipy.optimize import linear_sum_assignment
 
     areas = person_areas(true)
-    pairs = np.full(len(true), -1, np.int64)
     order, true_order = np.argsort(frames, kind="stable"), np.argsort(true_frames, kind="stable")
     both = np.intersect1d(frames, true_frames)
-    starts = np.searchsorted(frames[order], both)
-    ends = np.searchsorted(frames[order], both, "right")
-    true_starts = np.searchsorted(true_frames[true_order], both)
-    true_ends = np.searchsorted(true_frames[true_order], both, "right")
-    for start, end, true_start, true_end in zip(starts, ends, true_starts, true_ends, strict=True):
-        mine, theirs = order[start:end], true_order[true_start:true_end]
-        oks = _oks_of_all(predicted[mine], true[theirs], areas[theirs], sigmas)
-        oks[oks < LEAST_OKS] = 0
+    sides = [np.searchsorted(frames[order], both, side) for side in ("left", "right")]
+    true_sides = [np.searchsorted(true_frames[true_order], both, s) for s in ("left", "right")]
+    bounds = np.stack([*sides, *true_sides])
+    predicted, true = np.ascontiguousarray(predicted[order]), np.ascontiguousarray(true[true_order])
+    found, hard = _pair_frames(predicted, true, areas[true_order], sigmas, bounds)
+    for start, end, true_start, true_end in bounds[:, hard].T:
+        oks = _oks_of_all(
+            predicted[start:end], true[true_start:true_end], areas[true_order[true_start:true_end]],
+            sigmas,
+        )  # fmt: skip
         for row, column in zip(*linear_sum_assignment(oks, maximize=True), strict=True):
             if oks[row, column] > 0:
-                pairs[theirs[column]] = mine[row]
+                found[true_start + column] = start + row
+    pairs = np.full(len(true), -1, np.int64)
+    told = found >= 0
+    pairs[true_order[told]] = order[found[told]]
     return pairs
+
+
+@kernel
+def _pair_frames(
+    predicted: np.ndarray, true: np.ndarray, areas: np.ndarray, sigmas: np.ndarray,
+    bounds: np.ndarray,
+) -> tuple:  # fmt: skip
+    """Pair where it is easy: where no two true poses have the same most similar one.
+
+    Then each has the most it can have, and no other way of pairing has a greater sum. Poses are
+    sorted by frame; ``bounds`` has the first and the end of either side in each frame, (4, F).
+
+    Returns the row of the predicted pose of each true one (-1 where there is none), and which
+    frames are left over, bool (F,).
+    """
+    found = np.full(len(true), -1, np.int64)
+    hard = np.zeros(bounds.shape[1], np.bool_)
+    for frame in range(bounds.shape[1]):
+        start, end, true_start, true_end = bounds[:, frame]
+        for m in range(true_start, true_end):
+            best = 0.0
+            for n in range(start, end):
+                oks = similarity(predicted[n], true[m], areas[m], sigmas, False)
+                if oks >= LEAST_OKS and oks > best:
+                    best = oks
+                    found[m] = n
+            if found[m] >= 0 and (found[true_start:m] == found[m]).any():
+                hard[frame] = True
+                break
+        if hard[frame]:
+            found[true_start:true_end] = -1
+    return found, hard
 
 
 def person_areas(true: np.ndarray) -> np.ndarray:
     """Area of each true person: 0.53 of the box around the joints; at least one pixel, (M,)."""
-    from posedata.match_people import AREA_OF_BOX
-
-    boxes = boxes_around(true)
+    boxes = extents(true)
     return np.maximum(AREA_OF_BOX * (boxes[:, 2:] - boxes[:, :2]).prod(1), 1)
 
 
@@ -168,20 +207,13 @@ def person_areas(true: np.ndarray) -> np.ndarray:
 def _oks_of_all(
     predicted: np.ndarray, true: np.ndarray, areas: np.ndarray, sigmas: np.ndarray
 ) -> np.ndarray:
-    """OKS of each predicted pose with each true one of a frame, (n, m); 0 where none."""
+    """OKS of each predicted pose with each true one of a frame, (n, m); 0 below `LEAST_OKS`."""
     out = np.zeros((len(predicted), len(true)))
     for n in range(len(predicted)):
         for m in range(len(true)):
-            total, count = 0.0, 0
-            for j in range(len(sigmas)):
-                x = predicted[n, j, 0] - true[m, j, 0]
-                y = predicted[n, j, 1] - true[m, j, 1]
-                square = x * x + y * y
-                if square == square:
-                    count += 1
-                    total += np.exp(-square / (2 * areas[m] * (2 * sigmas[j]) ** 2))
-            if count:
-                out[n, m] = total / count
+            oks = similarity(predicted[n], true[m], areas[m], sigmas, False)
+            if oks >= LEAST_OKS:
+                out[n, m] = oks
     return out
 
 
@@ -214,7 +246,9 @@ def pair_people(
     by_id = pair_by_id(frames, persons, true_frames, true_persons)
     if people == "id" or predicted is None or true is None or sigmas is None:
         return by_id, False
-    if people == "auto" and (_is_one(persons, true_persons) or not (len(frames) and len(true))):
+    if people == "auto" and (
+        is_one_person(persons, true_persons) or not (len(frames) and len(true))
+    ):
         return by_id, False
     by_oks = pair_by_oks(predicted, frames, true, true_frames, sigmas)
     if people == "auto":
@@ -225,7 +259,7 @@ def pair_people(
     return by_oks, True
 
 
-def _is_one(persons: np.ndarray, true_persons: np.ndarray) -> bool:
+def is_one_person(persons: np.ndarray, true_persons: np.ndarray) -> bool:
     """Whether both layers have one person, of the same id."""
     ids = np.concatenate([persons, true_persons])
     return bool(len(ids)) and bool((ids == ids[0]).all())

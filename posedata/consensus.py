@@ -18,18 +18,19 @@ doubt them: the track, which lags behind fast motion, is to follow. Where an exp
 track in most joints of a frame, all of that pose counts less, agreed or not: whole poses leap when
 a detector takes another person, or a thing, for this one, and bodies do not.
 
-All scales are measured on the track itself: nothing depends on the size of the picture or the
-person, and nothing is learnt elsewhere.
+All scales are measured on the track itself; nothing is learnt elsewhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from posedata.compiled import kernel, part_of_kernel
 from posedata.errors import UsageError
+from posedata.expert_middle import experts_middle, find_middle
 from posedata.expert_spread import (
     LEAST_DISTANCE,
     RAYLEIGH_MEDIAN,
@@ -38,6 +39,7 @@ from posedata.expert_spread import (
     relate_spreads,
     relative_spread,
 )
+from posedata.side_swaps import checked_pairs, exchange_sides, swapped_poses, with_exchanged
 from posedata.whittaker import smooth_into, whittaker
 
 #: lambda: an oscillation of wavelength 2 pi lambda**(1/4), here 11 frames, is halved. 2.7 Hz at 30
@@ -57,7 +59,8 @@ TOLERANCE_AT_FIRST = 8.0
 ROUNDS = 10
 _LAST_STIFF_ROUND = 6  # from here on stiffness and tolerance are final
 _LAST_QUADRATIC_ROUND = 6  # after it abrupt accelerations are let through
-_MEDIAN_STEPS = 20
+#: Before it, sides are exchanged where need be; if any are, all begins anew.
+EXCHANGE_ROUND = 4
 
 _LEAST_SCORE = 0.05  # of the usual one: a proposal without any confidence still is one
 _LEAST_WEIGHT = 1e-6
@@ -79,15 +82,20 @@ class Fused(NamedTuple):
     spread : float32, shape (E, V)
         How far each expert usually is from the fused track: the standard deviation per axis, in
         pixels, of a normal distribution with the same median distance. NaN without proposals.
+    exchanged : bool, shape (E, T)
+        Whose sides were exchanged, as that fits the other experts and frames far better.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray
     weights: np.ndarray
     spread: np.ndarray
+    exchanged: np.ndarray
 
 
-def consensus(proposals: np.ndarray, scores: np.ndarray | None = None) -> Fused:
+def consensus(
+    proposals: np.ndarray, scores: np.ndarray | None = None, swap: Sequence[Sequence[int]] = ()
+) -> Fused:
     """Fuse the proposals that experts make for one person.
 
     Parameters
@@ -98,6 +106,9 @@ def consensus(proposals: np.ndarray, scores: np.ndarray | None = None) -> Fused:
     scores : float, shape (E, T, V), optional
         Confidence, 0 to 1, in each expert's own scale: only ratios to the median over the
         expert's track matter. By default all are 1.
+    swap : sequence of (int, int)
+        Pairs of joints (left, right), as `posedata.skeleton.Skeleton.swap`: where an expert took
+        the person's left for the right, they are exchanged; see `posedata.side_swaps`.
 
     Returns
     -------
@@ -106,7 +117,7 @@ def consensus(proposals: np.ndarray, scores: np.ndarray | None = None) -> Fused:
     Raises
     ------
     UsageError
-        If shapes do not fit, or there is no expert.
+        If shapes or pairs do not fit, or there is no expert.
 
     Examples
     --------
@@ -116,39 +127,50 @@ def consensus(proposals: np.ndarray, scores: np.ndarray | None = None) -> Fused:
     True
     """
     p, s = _checked(proposals, scores)
+    pairs = checked_pairs(swap, p.shape[2])
     present = np.isfinite(p).all(axis=-1)
-    joints_first = (np.ascontiguousarray(np.moveaxis(values, 2, 0)) for values in (p, s, present))
-    x, support, share, spread = _fuse(*joints_first)
-    results = np.swapaxes(x, 0, 1), support.T, share, spread
-    return Fused(*(values.astype(np.float32) for values in results))
+    joints_first = (np.moveaxis(values, 2, 0).copy() for values in (p, s, present))
+    x, support, share, spread, exchanged = _fuse(*joints_first, pairs)
+    return _single(np.swapaxes(x, 0, 1), support.T, share, spread, exchanged)
 
 
-def define_consensus(proposals: np.ndarray, scores: np.ndarray | None = None) -> Fused:
+def define_consensus(
+    proposals: np.ndarray, scores: np.ndarray | None = None, swap: Sequence[Sequence[int]] = ()
+) -> Fused:
     """Fuse as `consensus` does, by its definition: slow, and for comparison.
 
     Parameters
     ----------
-    proposals, scores : as for `consensus`
+    proposals, scores, swap : as for `consensus`
 
     Returns
     -------
     Fused
     """
     p, s = _checked(proposals, scores)
+    pairs = checked_pairs(swap, p.shape[2])
     present = np.isfinite(p).all(axis=-1)
+    exchanged = np.zeros(present.shape[:2], bool)
     anyone = present.any(axis=0)
     frames = present.sum(axis=1)  # (E, V)
     p = np.where(present[..., None], p, 0.0)
     s = _relative_scores(s, present)
-    x = _geometric_median(p, s)
-    own = ((p - x) ** 2).sum(axis=-1)  # squared distance from the experts' own middle
-    middle = _agreement(own, present)
+    x, own, middle = experts_middle(p, s, present)
     a = np.ones(x.shape[:2])  # weight of each acceleration
-    for n in range(ROUNDS):
+    n = 0
+    while n < ROUNDS:
         tolerance, stiffness = _schedule(n)
         squares = ((p - x) ** 2).sum(axis=-1)
         spread = np.sqrt(median_over_frames(squares, present)) / RAYLEIGH_MEDIAN
         k, usual = relative_spread(spread, frames)
+        if n == EXCHANGE_ROUND and len(pairs) and not exchanged.any():
+            known = np.where(present[..., None], p, np.nan)
+            exchanged = swapped_poses(known, x, TOLERANCE * usual, pairs)
+            if exchanged.any():
+                p, s = (with_exchanged(values, present, exchanged, pairs) for values in (p, s))
+                x, own, middle = experts_middle(p, s, present)
+                n = 0
+                continue
         c = tolerance * np.maximum(k * usual, LEAST_DISTANCE)
         trust = present / (1 + squares / c[:, None] ** 2)
         pose = trust.sum(axis=2) / np.maximum(present.sum(axis=2), 1)  # in an expert's frame
@@ -174,12 +196,12 @@ def define_consensus(proposals: np.ndarray, scores: np.ndarray | None = None) ->
                 np.maximum(support[first:end, v], _LEAST_WEIGHT),
                 penalty * a[first:end, v],
             )
+        n += 1
     share = w.sum(axis=1)
     share /= np.where(share.sum(axis=0) > 0, share.sum(axis=0), 1)
     x[~anyone] = np.nan
     spread[frames == 0] = np.nan
-    results = x, np.minimum(support, 1), share, spread
-    return Fused(*(values.astype(np.float32) for values in results))
+    return _single(x, np.minimum(support, 1), share, spread, exchanged)
 
 
 @part_of_kernel
@@ -196,27 +218,10 @@ def _suppler(stiffness: float, usual: float, usual_turn: float) -> float:
     return min(stiffness, max(NOISE_SHARE * usual * usual / (usual_turn / 2), _LEAST_STIFFNESS))
 
 
-def _agreement(own: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Squared distance within which half of the experts are, (T, V); infinite for one or two."""
-    result = np.full(own.shape[1:], np.inf)
-    for t, v in np.argwhere(present.sum(axis=0) >= 3):
-        result[t, v] = np.median(own[present[:, t, v], t, v])
-    return result
-
-
 def _relative_scores(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
     usual = median_over_frames(scores, present)
     ratio = np.where(usual[:, None] > 0, scores / np.where(usual > 0, usual, 1)[:, None], 1)
     return np.clip(ratio, _LEAST_SCORE, 1) * present
-
-
-def _geometric_median(p: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """Weiszfeld's iteration from the weighted mean."""
-    w = s
-    for _ in range(_MEDIAN_STEPS + 1):
-        x = (w[..., None] * p).sum(axis=0) / np.maximum(w.sum(axis=0), 1e-300)[..., None]
-        w = s / np.maximum(np.linalg.norm(p - x, axis=-1), LEAST_DISTANCE)
-    return x
 
 
 def _runs(anyone: np.ndarray) -> list[tuple[int, int, int]]:
@@ -230,9 +235,12 @@ def _runs(anyone: np.ndarray) -> list[tuple[int, int, int]]:
 
 @kernel
 def _fuse(
-    p: np.ndarray, scores: np.ndarray, present: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`define_consensus`, compiled, of p (V, E, T, 2), scores and present (V, E, T)."""
+    p: np.ndarray, scores: np.ndarray, present: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`define_consensus`, compiled, of p (V, E, T, 2), scores and present (V, E, T).
+
+    Where sides are exchanged, they are in ``p``, too.
+    """
     num_joints, num_experts, num_frames = present.shape
     frames = np.zeros((num_experts, num_joints), np.int64)
     anyone = np.zeros((num_joints, num_frames), np.bool_)
@@ -252,19 +260,20 @@ def _fuse(
                     s[v, e, t] = min(max(ratio, _LEAST_SCORE), 1.0)
         for t in range(num_frames):
             if anyone[v, t]:
-                _median_point(p[v, :, t], s[v, :, t], x[v, t])
-                _square_distances(p[v, :, t], x[v, t], own[v, :, t])
-                if present[v, :, t].sum() >= 3:
-                    middle[v, t] = median_of(own[v, :, t], present[v, :, t], buffer)
+                find_middle(p[v, :, t], s[v, :, t], present[v, :, t], x[v, t], own[v, :, t],
+                             middle[v, t : t + 1], buffer)  # fmt: skip
 
     squares = np.zeros(s.shape)
+    exchanged, has_exchanged = np.zeros((num_experts, num_frames), np.bool_), False
     w = np.zeros(s.shape)
     support = np.zeros((num_joints, num_frames))
     spread = np.zeros((num_experts, num_joints))
     k, usual = np.ones(spread.shape), np.ones(num_joints)
     y, band = np.zeros((num_frames, 2)), np.zeros((num_frames, 3))
     penalties, weights = np.zeros(num_frames), np.zeros(num_frames)
-    for n in range(ROUNDS):
+    start = x.copy()
+    n = 0
+    while n < ROUNDS:
         tolerance, stiffness = _schedule(n)
         for v in range(num_joints):
             for e in range(num_experts):
@@ -275,6 +284,17 @@ def _fuse(
                 median = median_of(squares[v, e], present[v, e], buffer)
                 spread[e, v] = np.sqrt(median) / RAYLEIGH_MEDIAN
         relate_spreads(spread, frames, k, usual)
+        if n == EXCHANGE_ROUND and len(pairs) and not has_exchanged:
+            has_exchanged = exchange_sides(p, s, present, x, TOLERANCE * usual, pairs, exchanged)
+            if has_exchanged:
+                for v in range(num_joints):
+                    for t in range(num_frames):
+                        if anyone[v, t] and exchanged[:, t].any():
+                            find_middle(p[v, :, t], s[v, :, t], present[v, :, t], start[v, t],
+                                         own[v, :, t], middle[v, t : t + 1], buffer)  # fmt: skip
+                x[:] = start
+                n = 0
+                continue
         _weigh(squares, own, middle, present, s, k, usual, tolerance, w)
         for v in range(num_joints):
             full = (1 / k[:, v]).sum()
@@ -303,6 +323,7 @@ def _fuse(
                                 band[first:end], x[v, first:end])  # fmt: skip
                 else:
                     end += 1
+        n += 1
 
     share = np.zeros(spread.shape)
     for v in range(num_joints):
@@ -312,31 +333,7 @@ def _fuse(
             if not frames[e, v]:
                 spread[e, v] = np.nan
         np.minimum(support[v], 1.0, support[v])
-    return x, support, share, spread
-
-
-@part_of_kernel
-def _median_point(p: np.ndarray, s: np.ndarray, x: np.ndarray) -> None:
-    """Weiszfeld's iteration; a score of 0 is a missing proposal."""
-    for step in range(_MEDIAN_STEPS + 1):
-        total = x0 = x1 = 0.0
-        for e in range(len(s)):
-            if s[e] > 0:
-                weight = s[e]
-                if step:
-                    d0, d1 = p[e, 0] - x[0], p[e, 1] - x[1]
-                    weight /= max(np.sqrt(d0 * d0 + d1 * d1), LEAST_DISTANCE)
-                total += weight
-                x0 += weight * p[e, 0]
-                x1 += weight * p[e, 1]
-        x[0], x[1] = x0 / total, x1 / total
-
-
-@part_of_kernel
-def _square_distances(p: np.ndarray, x: np.ndarray, squares: np.ndarray) -> None:
-    for e in range(len(squares)):
-        d0, d1 = p[e, 0] - x[0], p[e, 1] - x[1]
-        squares[e] = d0 * d0 + d1 * d1
+    return x, support, share, spread, exchanged
 
 
 @part_of_kernel
@@ -381,6 +378,15 @@ def _let_go(
         penalties[:count] *= penalty / penalties[:count].max()
     else:
         penalties[:count] = penalty
+
+
+def _single(
+    x: np.ndarray, support: np.ndarray, share: np.ndarray, spread: np.ndarray, exchanged: np.ndarray
+) -> Fused:
+    keypoints, scores, weights, spread = (
+        values.astype(np.float32) for values in (x, support, share, spread)
+    )
+    return Fused(keypoints, scores, weights, spread, exchanged)
 
 
 def _checked(proposals: np.ndarray, scores: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

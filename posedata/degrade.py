@@ -124,6 +124,41 @@ def hidden_mask(occluders: Occluders, frame: int, size: tuple[int, int]) -> np.n
     return mask
 
 
+def are_hidden(
+    occluders: Occluders, keypoints: np.ndarray, frames: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Tell which joints are behind an occluder: `hidden_mask` at the pixels they are in.
+
+    Parameters
+    ----------
+    occluders : Occluders
+        From `make_occluders`.
+    keypoints : float, shape (N, V, 2)
+        Pixels of the picture; NaN where missing.
+    frames : int, shape (N,)
+        0-based index of each pose's frame.
+    size : (int, int)
+        Width and height of the picture, pixels.
+
+    Returns
+    -------
+    bool, shape (N, V)
+        False where a joint is missing or outside the picture.
+    """
+    pixels = np.floor(np.asarray(keypoints, np.float64) + 0.5)
+    with np.errstate(invalid="ignore"):
+        inside: np.ndarray = np.all((pixels >= 0) & (pixels < np.array(size)), axis=-1)
+    at = np.where(inside[..., None], pixels, 0).astype(np.int64)
+    hidden = np.zeros(inside.shape, bool)
+    for number in range(len(occluders.grey)):
+        covered = inside
+        for axis, length in enumerate(size):
+            first, count = _extent(occluders, number, frames, axis, length)
+            covered = covered & ((at[..., axis] - first[:, None]) % length < count)
+        hidden |= covered
+    return hidden
+
+
 def occlude(picture: np.ndarray, occluders: Occluders, frame: int) -> np.ndarray:
     """Draw the rectangles of one frame: every first one plain grey, every second one noise.
 
@@ -246,8 +281,15 @@ def degrade_frames(
         yield black
 
 
+def _extent(
+    occluders: Occluders, number: int, frames: np.ndarray, axis: int, length: int
+) -> tuple[np.ndarray, int]:
+    """First pixel of a rectangle in each frame along one axis, and how many it covers."""
+    start = (occluders.start[number, axis] + frames * occluders.step[number, axis]) % 1.0
+    return (start * length).astype(np.int64), round(occluders.size[number, axis] * length)
+
+
 def _covered(occluders: Occluders, number: int, frame: int, axis: int, length: int) -> np.ndarray:
     """Indices of the pixels, along one axis, that a rectangle covers; they wrap around."""
-    start = (occluders.start[number, axis] + frame * occluders.step[number, axis]) % 1.0
-    covered = round(occluders.size[number, axis] * length)
-    return (int(start * length) + np.arange(covered)) % length
+    first, count = _extent(occluders, number, np.array([frame]), axis, length)
+    return (first[0] + np.arange(count)) % length

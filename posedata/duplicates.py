@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posedata.match_people import AREA_OF_BOX, object_keypoint_similarity
+from posedata.oks import AREA_OF_BOX, object_keypoint_similarities
 
 #: Similarity (OKS, mean over the experts) from which on two poses of a frame are of one person.
 #: On real videos boxes of one person give 0.8 and more, those of two who touch less than 0.3.
@@ -51,7 +51,9 @@ def find_duplicates(
     areas = AREA_OF_BOX * (boxes[:, 2:] - boxes[:, :2]).prod(1)
     area = np.maximum(areas[first], areas[second])
     each = [
-        object_keypoint_similarity(keypoints[first], keypoints[second], area, sigma)
+        object_keypoint_similarities(
+            keypoints[first], keypoints[second], area, sigma, missing="skip"
+        )
         for keypoints, sigma in zip(poses, sigmas, strict=True)
     ]
     with warnings.catch_warnings():

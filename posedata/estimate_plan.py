@@ -96,7 +96,7 @@ def plan_estimate(
 
     place = locate(out)
     setup = replace(setup, experts=name_layers(setup.experts))
-    is_addition = _is_addition(place, setup, resume=resume or overwrite)
+    is_addition = _is_addition(place, setup, resume=resume, overwrite=overwrite)
     if overwrite and is_addition:
         raise UsageError("--overwrite would replace a release of other origin", found=str(place),
                          remedy="Name another -o, or other layers: --expert NAME=...")  # fmt: skip
@@ -195,8 +195,12 @@ def _layer_name(spec: ExpertSpec) -> str:
     return letters.lstrip("_.-") or spec.expert
 
 
-def _is_addition(place: Location, setup: Setup, *, resume: bool) -> bool:
-    """Whether a release is there that gets further layers, rather than one that this run makes."""
+def _is_addition(place: Location, setup: Setup, *, resume: bool, overwrite: bool) -> bool:
+    """Whether a release is there that gets further layers, rather than one that this run makes.
+
+    A run that is resumed may have ended, and other layers and anchors have come since; those are
+    not to be overwritten.
+    """
     if staging.before_addition(place) is not None:
         return True
     if not (place / MANIFEST).exists():
@@ -204,7 +208,14 @@ def _is_addition(place: Location, setup: Setup, *, resume: bool) -> bool:
     manifest = read_manifest((place / MANIFEST).read_bytes(MOST_BYTES), str(place / MANIFEST))
     operations = [entry.get("operation") for entry in manifest.history]
     mine = {spec.layer for spec in setup.experts}
-    return not (resume and operations == ["estimate"] and mine == set(manifest.layers))
+    first = manifest.history[0].get("input") if manifest.history else None
+    of_first = {
+        name for name, layer in manifest.layers.items()
+        if layer.get("made_by", {}).get("input") == first
+    }  # fmt: skip
+    is_resumed = resume and operations[:1] == ["estimate"] and mine == of_first
+    is_replaced = overwrite and operations == ["estimate"] and mine == set(manifest.layers)
+    return not (is_resumed or is_replaced)
 
 
 def _base(place: Location) -> Release:

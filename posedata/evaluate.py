@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
+from posedata.axes import fit_of_axes, is_mirrored, other_axes, parse_axes
 from posedata.clip import Clip
-from posedata.coco_ap import CocoPoses, coco_average_precision
-from posedata.compare_layers import (
-    ComparedJoints,
-    People,
-    compared_joints,
-    pair_people,
-    person_areas,
-    take_joints,
-)
+from posedata.coco_ap import ClipMatches, match_clip
+from posedata.compare_layers import ComparedJoints, People, compared_joints, person_areas
 from posedata.errors import UsageError
-from posedata.evaluate_clip import ClipValues, PairedPoses, evaluate_clip
-from posedata.evaluation_score import Score, score_of
-from posedata.match_people import joint_sigmas
+from posedata.evaluate_clip import ClipValues, PairedPoses, evaluate_clips, join_values
+from posedata.evaluation_score import Score, coco_score_of, score_of
 from posedata.metric_names import COCO_KINDS, Metric
 from posedata.metrics_2d import MPII_NOT_IN_MEAN
+from posedata.paired_clips import Comparison, PairCounts, paired_clips, pose_scores
 from posedata.release import Release
 from posedata.skeleton import Skeleton
 
 BY = ("joint", "clip", "label", "camera")
+
+#: Metrics that say nothing of a single joint.
+WHOLE_KINDS = ("oks", *COCO_KINDS)
+
+#: Metrics in space that depend on the way in which axes point; ``pa_mpjpe`` only where they are
+#: mirrored.
+AXES_KINDS = ("mpjpe", "n_mpjpe", "mpjve", "pck3d", "auc3d")
+
+# Poses of a batch of clips whose axes are looked at.
+_AXES_SAMPLE = 64
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class LayerCounts:
         Joints that are derived, and their rules.
     joints_left_out : tuple of str
         Joints of the true skeleton that are not compared.
+    axes : str, optional
+        From which of the layer's axes x, y and z were taken, where that was said.
     """
 
     clips: int
@@ -55,6 +63,7 @@ class LayerCounts:
     extra_poses: int
     derived: dict[str, str]
     joints_left_out: tuple[str, ...]
+    axes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,16 +78,13 @@ class Evaluation:
 
 @dataclass
 class _Tally:
-    """What is known of one layer so far: a small record for each clip and metric."""
+    """What is known of one layer so far: little for each clip and metric."""
 
     values: dict[str, list[ClipValues]]
+    counts: PairCounts = field(default_factory=PairCounts)
     groups: list[str] = field(default_factory=list)
-    coco: CocoPoses = field(default_factory=CocoPoses)
-    without_layer: int = 0
-    by_oks: int = 0
-    true_poses: int = 0
-    paired: int = 0
-    extra: int = 0
+    coco: list[ClipMatches] = field(default_factory=list)
+    fits: list[np.ndarray] = field(default_factory=list)
 
 
 def evaluate(
@@ -92,6 +98,7 @@ def evaluate(
     joints: Sequence[str] = (),
     derived: bool = False,
     people: People = "auto",
+    axes: Mapping[str, str] | None = None,
     num_samples: int = 1000,
     seed: int = 0,
     progress: bool = False,
@@ -99,8 +106,8 @@ def evaluate(
     """Compare layers with one that is taken as true, a clip at a time.
 
     Joints are compared by name; all layers on the joints that every one of them has, so that
-    their numbers can be compared, too. Memory grows by a small record for each clip and metric,
-    except for COCO's metrics, whose evaluator wants all poses at once.
+    their numbers can be compared, too. Memory grows by a few numbers for each clip, metric and
+    joint, and by 18 bytes for each predicted pose where COCO's metrics are asked for.
 
     Parameters
     ----------
@@ -122,6 +129,9 @@ def evaluate(
         Also compare joints that a rule makes of the predicted ones.
     people : {"auto", "id", "oks"}
         How people are paired; see `posedata.compare_layers.pair_people`.
+    axes : mapping of str to str, optional
+        From which of its axes a predicted layer's x, y and z are taken, as ``x,-y,-z``
+        (`posedata.axes`). ``x,y,z`` takes poses as they are and does not ask whether the axes fit.
     num_samples, seed : int
         Of the bootstrap over clips; 0 samples: no intervals.
     progress : bool
@@ -130,7 +140,9 @@ def evaluate(
     Raises
     ------
     UsageError
-        If a layer, a joint or a length that a metric divides by is not there.
+        If a layer, a joint or a length that a metric divides by is not there; if a metric of
+        whole poses is asked for by joint; if 3D poses clearly have other axes than the true ones
+        and a metric that depends on them is asked for.
     """
     if by is not None and by not in BY:
         raise UsageError("--by", found=repr(by), expected=", ".join(BY))
@@ -138,15 +150,31 @@ def evaluate(
         raise UsageError("no layer to evaluate", expected=f"some of {', '.join(release.layers)}")
     if len(set(predicted)) != len(predicted):
         raise UsageError("a layer is named twice", found=", ".join(predicted))
+    whole = [metric.name for metric in metrics if metric.kind in WHOLE_KINDS]
+    if by == "joint" and whole:
+        raise UsageError(f"{', '.join(whole)} by joint", found="a metric of whole poses",
+                         remedy="Leave it out, or choose another --by.")  # fmt: skip
+    axes = axes or {}
+    for layer, of_layer in axes.items():
+        if layer not in predicted:
+            raise UsageError("axes", found=layer, expected=f"one of {', '.join(predicted)}")
+        parse_axes(of_layer)
+    in_space = any(metric.kind in (*AXES_KINDS, "pa_mpjpe") for metric in metrics)
     skeleton = release.skeleton(truth)
     compared = _choose_joints(release, predicted, skeleton, joints, derived)
     scores: list[Score] = []
     counts: dict[str, LayerCounts] = {}
     for layer in predicted:
+        comparison = Comparison(
+            layer, truth, compared[layer], {metric.dimensions for metric in metrics}, people,
+            axes.get(layer, "x,y,z"), _columns(metrics),
+        )  # fmt: skip
         tally = _compare(
-            release, layer, truth, compared[layer], metrics, by, clip_ids, people, progress
+            release, comparison, metrics, by, clip_ids, in_space and layer not in axes, progress
         )
-        counts[layer] = _counts(tally, compared[layer], skeleton)
+        counts[layer] = _layer_counts(
+            tally.counts, compared[layer], skeleton, axes.get(layer) if in_space else None
+        )
         for metric in metrics:
             scores += _scores(
                 layer, metric, tally, compared[layer], by, skeleton, num_samples, seed
@@ -190,128 +218,87 @@ def _choose_joints(
     return chosen
 
 
+def _columns(metrics: Sequence[Metric]) -> set[str]:
+    """Columns besides keypoints that the metrics take."""
+    of_normaliser = {"bbox": "boxes", "head": "head_boxes"}
+    columns = {of_normaliser[m.normaliser] for m in metrics if m.normaliser in of_normaliser}
+    return columns | ({"scores"} if any(m.kind in COCO_KINDS for m in metrics) else set())
+
+
 def _compare(
-    release: Release, layer: str, truth: str, joints: ComparedJoints, metrics: Sequence[Metric],
-    by: str | None, clip_ids: Sequence[str] | None, people: People, progress: bool,
+    release: Release, compared: Comparison, metrics: Sequence[Metric], by: str | None,
+    clip_ids: Sequence[str] | None, check_axes: bool, progress: bool,
 ) -> _Tally:  # fmt: skip
     """Go through the clips of a layer and of the truth."""
-    from tqdm import tqdm
+    from concurrent.futures import Future, ThreadPoolExecutor
 
-    dimensions = {metric.dimensions for metric in metrics}
-    where = None if clip_ids is None else {"clip_id": list(clip_ids)}
-    columns = [_columns(release, name, dimensions) for name in (layer, truth)]
-    mine = release.iter_clips(layer, columns=columns[0], where=where)
-    theirs = release.iter_clips(truth, columns=columns[1], where=where)
     tally = _Tally({metric.name: [] for metric in metrics})
-    bar = tqdm(
-        _side_by_side(mine, theirs), unit=" clips", desc=layer, dynamic_ncols=True,
-        disable=None if progress else True,
-    )  # fmt: skip
-    for clip, true in bar:
-        if clip is None:
-            tally.without_layer += 1
-            continue
-        pairs = _pair(clip, true, joints, dimensions, people, tally)
-        tally.groups.append(_group(true, by))
-        for metric in metrics:
-            if metric.kind in COCO_KINDS:
-                continue
-            found = evaluate_clip(metric, pairs[metric.dimensions])
-            tally.values[metric.name].append(found)
-        if any(metric.kind in COCO_KINDS for metric in metrics):
-            flat = pairs[2]
-            assert flat.areas is not None
-            tally.coco.add(flat.own, _pose_scores(clip), flat.own_frames, flat.true, flat.frames,
-                           flat.areas)  # fmt: skip
+    batches = paired_clips(release, compared, tally.counts, clip_ids, progress=progress)
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as measuring:  # while the next clips are read
+        for clips, pairs in batches:
+            tally.groups += [_group(clip, by) for clip in clips]
+            waiting.append(measuring.submit(_measure, tally, pairs, metrics, check_axes))
+            if len(waiting) > 1:
+                waiting.popleft().result()
+        for measured in waiting:
+            measured.result()
     if not tally.groups:
-        raise UsageError(f"layers {layer} and {truth} have no clip in common", path=release.place)
+        raise UsageError(f"layers {compared.layer} and {compared.truth} have no clip in common",
+                         path=release.place)  # fmt: skip
+    if check_axes:
+        _check_axes(compared, np.concatenate(tally.fits), metrics)
     return tally
 
 
-def _columns(release: Release, layer: str, dimensions: set[int]) -> list[str]:
-    known = release.table(layer).pose_columns
-    wanted = [f"keypoints_{dimension}d" for dimension in sorted(dimensions)]
-    lacking = [name for name in wanted if name not in known]
-    if lacking:
-        raise UsageError(f"layer {layer} has no {', '.join(lacking)}", path=release.place,
-                         remedy="Choose metrics of the other kind: 2D ones are in pixels, those "
-                         "in mm need 3D.")  # fmt: skip
-    # Pixels tell who is who, for metrics in space, too.
-    also = ["keypoints_2d", "scores", "boxes", "head_boxes"]
-    return wanted + [name for name in also if name in known and name not in wanted]
+def _measure(
+    tally: _Tally, pairs: Mapping[int, PairedPoses], metrics: Sequence[Metric], check_axes: bool
+) -> None:
+    for metric in metrics:
+        if metric.kind not in COCO_KINDS:
+            tally.values[metric.name].append(evaluate_clips(metric, pairs[metric.dimensions]))
+    if any(metric.kind in COCO_KINDS for metric in metrics):
+        tally.coco += _coco_matches(pairs[2])
+    if check_axes:
+        tally.fits.append(_sampled_fits(pairs[3]))
 
 
-def _side_by_side(
-    mine: Iterator[Clip], theirs: Iterator[Clip]
-) -> Iterator[tuple[Clip | None, Clip]]:
-    """Give each true clip with the predicted one, where there is one; both come sorted by id."""
-    clip = next(mine, None)
-    for true in theirs:
-        while clip is not None and clip.clip_id < true.clip_id:
-            clip = next(mine, None)
-        found = clip if clip is not None and clip.clip_id == true.clip_id else None
-        yield found, true
+def _coco_matches(pairs: PairedPoses) -> Iterator[ClipMatches]:
+    assert pairs.sigmas is not None
+    scores = pose_scores(pairs.own_scores, pairs.own_all)
+    areas = person_areas(pairs.true_all)
+    ends = zip(pairwise(pairs.own_starts), pairwise(pairs.starts), strict=True)
+    for (own_start, own_end), (start, end) in ends:
+        own, true = slice(own_start, own_end), slice(start, end)
+        yield match_clip(pairs.own[own], scores[own], pairs.own_frames[own], pairs.true[true],
+                         pairs.frames[true], areas[true], pairs.sigmas)  # fmt: skip
 
 
-def _pair(
-    clip: Clip, true: Clip, joints: ComparedJoints, dimensions: set[int], people: People,
-    tally: _Tally,
-) -> dict[int, PairedPoses]:  # fmt: skip
-    at = list(joints.true)
-    sigmas = joint_sigmas(true.skeleton)[at]
-    own_2d = true_2d = None
-    if clip.keypoints_2d is not None and true.keypoints_2d is not None:
-        own_2d = take_joints(clip.keypoints_2d, clip.skeleton, joints.predicted)
-        true_2d = true.keypoints_2d[:, at]
-    rows, by_oks = pair_people(
-        people, clip.frames, clip.persons, true.frames, true.persons, own_2d, true_2d, sigmas
-    )
-    tally.by_oks += by_oks
-    tally.true_poses += len(rows)
-    tally.paired += int((rows >= 0).sum())
-    tally.extra += len(clip.frames) - int((rows >= 0).sum())
-    pairs = {}
-    for dimension in sorted(dimensions):
-        true_all = true.keypoints_2d if dimension == 2 else true.keypoints_3d
-        poses = clip.keypoints_2d if dimension == 2 else clip.keypoints_3d
-        assert true_all is not None
-        assert poses is not None
-        own = own_2d if dimension == 2 else None
-        if own is None:
-            own = take_joints(poses, clip.skeleton, joints.predicted)
-        predicted = np.full((len(rows), *own.shape[1:]), np.nan, np.float32)
-        predicted[rows >= 0] = own[rows[rows >= 0]]
-        pairs[dimension] = PairedPoses(
-            true.frames, true.persons, true_all[:, at], predicted, true_all,
-            clip.frames, clip.persons, own, true.boxes, true.extra.get("head_boxes"),
-            _two(true.skeleton, true.skeleton.head),
-            _two(true.skeleton, ("left_shoulder", "right_hip")), _roots(true.skeleton, joints),
-            person_areas(true_all) if dimension == 2 else None, sigmas,
-        )  # fmt: skip
-    return pairs
+def _sampled_fits(pairs: PairedPoses) -> np.ndarray:
+    """How well some poses, at equal steps, fit in each of the axes."""
+    rows = np.unique(np.linspace(0, len(pairs.true) - 1, _AXES_SAMPLE).astype(int))
+    rows = rows[rows < len(pairs.true)]
+    return fit_of_axes(pairs.predicted[rows], pairs.true[rows])
 
 
-def _two(skeleton: Skeleton, names: tuple[str, str] | None) -> tuple[int, int] | None:
-    if names is None or not set(names) <= set(skeleton.joints):
-        return None
-    return skeleton.index(names[0]), skeleton.index(names[1])
-
-
-def _roots(skeleton: Skeleton, joints: ComparedJoints) -> tuple[int, ...]:
-    """The root among the compared joints; the middle of the hips where it is not one of them."""
-    for names in ((skeleton.root,), ("left_hip", "right_hip")):
-        if set(names) <= set(joints.names):
-            return tuple(joints.names.index(name) for name in names)
-    return ()
-
-
-def _pose_scores(clip: Clip) -> np.ndarray:
-    """Mean score of the joints that each pose has; 1 where the layer has no scores."""
-    if clip.scores is None or clip.keypoints_2d is None:
-        return np.ones(len(clip.frames))
-    there = np.isfinite(clip.keypoints_2d).all(-1)
-    sums = np.where(there, clip.scores, 0).sum(1, dtype=np.float64)
-    return sums / np.maximum(there.sum(1), 1)
+def _check_axes(compared: Comparison, fits: np.ndarray, metrics: Sequence[Metric]) -> None:
+    """Refuse errors between poses of different axes: they are no errors of the poses."""
+    found = other_axes(fits)
+    if found is None:
+        return
+    axes, share = found
+    wrong = [m.name for m in metrics if m.kind in AXES_KINDS
+             or (m.kind == "pa_mpjpe" and is_mirrored(axes))]  # fmt: skip
+    if wrong:
+        layer = compared.layer
+        raise UsageError(
+            f"the 3D axes of the layer {layer} are not those of {compared.truth}, so that "
+            f"{', '.join(wrong)} would mean nothing",
+            found=f"{share:.0%} of the poses fit better as {axes}",
+            expected="axes that point the same way, and left and right named alike",
+            remedy=f"--axes {layer}={axes} takes them so, --axes {layer}=x,y,z as they are."
+            + ("" if is_mirrored(axes) else " pa_mpjpe turns each pose by itself."),
+        )
 
 
 def _group(clip: Clip, by: str | None) -> str:
@@ -329,38 +316,39 @@ def _scores(
     layer: str, metric: Metric, tally: _Tally, joints: ComparedJoints, by: str | None,
     skeleton: Skeleton, num_samples: int, seed: int,
 ) -> Iterator[Score]:  # fmt: skip
+    groups: dict[str, np.ndarray] = {"": np.arange(len(tally.groups))}
+    if by not in (None, "joint"):
+        rows: dict[str, list[int]] = {}
+        for row, group in enumerate(tally.groups):
+            rows.setdefault(group, []).append(row)
+        groups |= {group: np.array(rows[group]) for group in sorted(rows, key=_natural)}
     if metric.kind in COCO_KINDS:
-        sigmas = joint_sigmas(skeleton)[list(joints.true)]
-        found = coco_average_precision(tally.coco, sigmas)[metric.kind]
-        yield Score(layer, metric.name, "", "", found, np.nan, np.nan, np.nan,
-                    sum(pose["num_keypoints"] for pose in tally.coco.true), len(tally.coco.true),
-                    len(tally.coco.images), len(tally.groups), {})  # fmt: skip
+        for group, chosen in groups.items():
+            matches = [tally.coco[row] for row in chosen]
+            yield coco_score_of(layer, metric, group, matches, num_samples, seed)
         return
-    values = tally.values[metric.name]
-    in_mean: np.ndarray = np.ones(len(values[0].sums), bool)
+    values = join_values(tally.values[metric.name])
+    in_mean: np.ndarray = np.ones(values.table.shape[2], bool)
     if metric.kind == "pckh" and skeleton.name == "mpii16":
         in_mean = np.array([joint not in MPII_NOT_IN_MEAN for joint in joints.names])
-    yield score_of(layer, metric, "", values, in_mean, num_samples, seed)
-    if by == "joint" and len(in_mean) == len(joints.names):
+    for group, chosen in groups.items():
+        yield score_of(layer, metric, group, values.of(chosen), in_mean, num_samples, seed)
+    if by == "joint":
         for j, joint in enumerate(joints.names):
             only = np.arange(len(in_mean)) == j
             yield score_of(layer, metric, joint, values, only, num_samples, seed)
-    elif by not in (None, "joint"):
-        rows: dict[str, list[ClipValues]] = {}
-        for group, value in zip(tally.groups, values, strict=True):
-            rows.setdefault(group, []).append(value)
-        for group in sorted(rows, key=_natural):
-            yield score_of(layer, metric, group, rows[group], in_mean, num_samples, seed)
 
 
 def _natural(group: str) -> tuple[bool, int, str]:
     return (False, int(group), group) if group.isdecimal() else (True, 0, group)
 
 
-def _counts(tally: _Tally, joints: ComparedJoints, true: Skeleton) -> LayerCounts:
+def _layer_counts(
+    counts: PairCounts, joints: ComparedJoints, true: Skeleton, axes: str | None
+) -> LayerCounts:
     return LayerCounts(
-        len(tally.groups), tally.without_layer, tally.by_oks, tally.true_poses, tally.paired,
-        tally.extra,
+        counts.clips, counts.without_layer, counts.by_oks, counts.true_poses, counts.paired,
+        counts.extra,
         {o.joint: o.rule or "" for o in joints.predicted if o.how == "derived"},
-        tuple(joint for joint in true.joints if joint not in joints.names),
+        tuple(joint for joint in true.joints if joint not in joints.names), axes,
     )  # fmt: skip

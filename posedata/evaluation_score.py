@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posedata.bootstrap import bootstrap_interval, mean_of_sums
+from posedata.coco_ap import ClipMatches, coco_average_precision, coco_intervals
 from posedata.evaluate_clip import ClipValues
 from posedata.metric_names import CORRECT_KINDS, Metric
 
@@ -52,7 +53,7 @@ class Score:
 
 
 def score_of(
-    layer: str, metric: Metric, group: str, values: Sequence[ClipValues], in_mean: np.ndarray,
+    layer: str, metric: Metric, group: str, values: ClipValues, in_mean: np.ndarray,
     num_samples: int, seed: int,
 ) -> Score:  # fmt: skip
     """Add up what a metric says of several clips, and bootstrap over them.
@@ -61,34 +62,42 @@ def score_of(
     ----------
     layer, metric, group
         What they are of.
-    values : sequence of ClipValues
-        One for each clip.
+    values : ClipValues
+        Of the clips.
     in_mean : bool, shape (J,)
         Which joints count.
     num_samples, seed : int
         Of the bootstrap; 0 samples: no interval.
     """
-    sums = np.array([value.sums for value in values])[:, in_mean]
-    counts = np.array([value.counts for value in values])[:, in_mean]
-    expected = np.array([value.expected for value in values])[:, in_mean]
-    wrong = metric.kind in CORRECT_KINDS
-    taken = expected if wrong else counts
+    sums, counts = values.sums[:, in_mean], values.counts[:, in_mean]
+    taken = values.expected[:, in_mean] if metric.kind in CORRECT_KINDS else counts
     interval = (np.nan, np.nan)
     if num_samples:
         interval = bootstrap_interval(
             sums, taken, average=metric.average, num_samples=num_samples, seed=seed
         )
     single = in_mean.sum() == 1 < len(in_mean)
-    poses = int(counts.sum()) if single else sum(value.poses for value in values)
-    left_out: dict[str, int] = {}
-    for value in values:
-        for reason, count in value.left_out.items():
-            left_out[reason] = left_out.get(reason, 0) + int(count[in_mean].sum())
     return Score(
         layer, metric.name, metric.unit, group,
         float(mean_of_sums(sums.sum(0), taken.sum(0), metric.average)), *interval,
         float(mean_of_sums(sums.sum(0), counts.sum(0), metric.average)),
-        int(taken.sum()), poses,
-        None if single else sum(value.frames for value in values),
-        int((taken.sum(1) > 0).sum()), left_out,
+        int(taken.sum()), int(counts.sum() if single else values.poses.sum()),
+        None if single else int(values.frames.sum()), int((taken.sum(1) > 0).sum()),
+        {reason: int(count[in_mean].sum()) for reason, count in values.left_out.items()},
+    )  # fmt: skip
+
+
+def coco_score_of(
+    layer: str, metric: Metric, group: str, clips: Sequence[ClipMatches], num_samples: int,
+    seed: int,
+) -> Score:  # fmt: skip
+    """Compute one of COCO's metrics of several clips, and bootstrap over them; see `score_of`."""
+    interval = (np.nan, np.nan)
+    if num_samples:
+        interval = coco_intervals(clips, num_samples=num_samples, seed=seed)[metric.kind]
+    return Score(
+        layer, metric.name, metric.unit, group, coco_average_precision(clips)[metric.kind],
+        *interval, np.nan, sum(clip.num_joints for clip in clips),
+        sum(clip.num_true for clip in clips), sum(clip.num_images for clip in clips),
+        sum(clip.num_true > 0 for clip in clips), {},
     )  # fmt: skip

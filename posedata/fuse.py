@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posedata.addition import add_to_release
+from posedata.addition import add_to_release, swap_sides
 from posedata.clip import Clip
 from posedata.convert import layer_table, write_shard
 from posedata.converter import Description, LayerDescription, Problem, Sample
@@ -18,13 +18,12 @@ from posedata.fusion_methods import Method, fusion_method
 from posedata.plan import Plan, Shard
 from posedata.remap import remap
 from posedata.skeleton import Skeleton, load_skeleton
+from posedata.ssta import GAMMA
 from posedata.storage import Location, locate
 
 if TYPE_CHECKING:
     from posedata.convert import ConvertSummary
-
-#: Poses with less confidence are discarded (eq. 3 of the SST-A paper).
-GAMMA = 0.18
+    from posedata.release import Release
 
 
 @dataclass(frozen=True)
@@ -202,11 +201,15 @@ def _fused(task: FusionTask, problems: list[Problem]) -> Iterator[Clip]:
     skeleton = load_skeleton(layer.skeleton)
     ids = [sample.clip_id for sample in task.shard.samples]
     names = [*task.experts, *([task.prefer] if task.prefer else [])]
+    as_seen = _with_sides_as_seen(base, names)
     streams = aligned_clips(base, list(dict.fromkeys(names)), ids, ["keypoints_2d", "scores"])
     for sample, found in zip(task.shard.samples, streams, strict=True):
+        row = task.rows_of_base[sample.clip_id]
+        if row.get("mirrored"):
+            found = {name: swap_sides(clip) if name in as_seen else clip
+                     for name, clip in found.items()}  # fmt: skip
         experts = [found.get(name) for name in task.experts]
         there = next(clip for clip in experts if clip is not None)
-        row = task.rows_of_base[sample.clip_id]
         info = {name: value for name, value in row.items()
                 if name != "clip_id" and value is not None}  # fmt: skip
         info.setdefault("num_frames", there.num_frames)
@@ -222,6 +225,13 @@ def _fused(task: FusionTask, problems: list[Problem]) -> Iterator[Clip]:
                 f"{task.gamma:g}, discarded: {discarded}", severity="warning",
             ))  # fmt: skip
         yield clip
+
+
+def _with_sides_as_seen(base: Release, names: Sequence[str]) -> set[str]:
+    """Name the layers that ``--keep-sides`` has left as mirrored videos show people."""
+    made_by = {name: base.manifest.layers[name].get("made_by", {}) for name in names}
+    return {name for name, made in made_by.items() if made.get("operation") != "fuse"
+            and made.get("options", {}).get("keep_sides")}  # fmt: skip
 
 
 def _nobody(clip: Clip) -> Clip:

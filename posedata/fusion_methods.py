@@ -106,14 +106,14 @@ def _consensus(proposals: np.ndarray, scores: np.ndarray, skeleton: Skeleton) ->
     from posedata.consensus import consensus
     from posedata.ssta import confidence
 
-    fused = consensus(proposals, scores)
+    fused = consensus(proposals, scores, skeleton.swap)
     keypoints = fused.keypoints.astype(np.float32)
     present = np.isfinite(proposals).all(-1).mean((0, 2), dtype=np.float32)
     return FusedTrack(
         keypoints=keypoints,
         scores=fused.scores.astype(np.float32),
         confidence=confidence(keypoints, proposals, *head_and_neck(skeleton)),
-        extra={"present": present},
+        extra={"present": present, "exchanged": fused.exchanged.sum(0, dtype=np.uint8)},
     )
 
 
@@ -152,8 +152,16 @@ _OF_SSTA: Mapping[str, Mapping[str, Any]] = {
     },
 }  # fmt: skip
 
+_OF_CONSENSUS: Mapping[str, Mapping[str, Any]] = {
+    "present": _OF_SSTA["present"],
+    "exchanged": {
+        "type": "uint8", "per": "pose", "shape": [],
+        "about": "Of how many experts left and right were exchanged.",
+    },
+}  # fmt: skip
+
 METHODS: Mapping[str, Method] = {
     "ssta": Method(_ssta, _OF_SSTA),
-    "consensus": Method(_consensus, {"present": _OF_SSTA["present"]}),
+    "consensus": Method(_consensus, _OF_CONSENSUS),
     "ssta-prs": Method(_ssta_prs),
 }

@@ -4,14 +4,8 @@ Each estimator numbers people in its own way. Tracks of several layers are compa
 clip, never frame by frame, so that a person whom one layer loses, or two who pass each other,
 do not change ids on the way.
 
-Two poses are compared by COCO's object keypoint similarity (OKS, Lin et al., "Microsoft COCO:
-Common Objects in Context", ECCV 2014, and cocodataset.org/#keypoints-eval):
-
-    OKS = mean over joints i of exp(-d_i^2 / (2 s^2 k_i^2)),    k_i = 2 sigma_i
-
-with d_i the distance of the two joints in pixels. s^2 is the area of the person. COCO takes it
-from a mask, which poses do not have; here it is 0.53 times the box around the joints, as in the
-evaluation of data sets without masks (jin-s13/xtcocoapi, ``cocoeval.py``).
+Two poses are compared by COCO's object keypoint similarity (`posedata.oks`). The area of a person
+is `AREA_OF_BOX` times the box around the joints.
 """
 
 from __future__ import annotations
@@ -24,15 +18,13 @@ import numpy as np
 
 from posedata.boxes import LARGEST_COORDINATE
 from posedata.errors import UsageError
+from posedata.oks import AREA_OF_BOX, object_keypoint_similarities
 from posedata.remap import remap_ledger
 from posedata.skeleton import Skeleton, load_skeleton
 
 #: Mean similarity below which two tracks are of two persons. On a real video OpenPose and MoveNet
 #: agree to 0.55 and 0.79 on the same two people, and to 0.00 across them.
 LEAST_SIMILARITY = 0.2
-
-#: Share of the box around a person's joints that is the person.
-AREA_OF_BOX = 0.53
 
 #: Least area of a pose over the median of its track: a pose of few joints has too small a box.
 LEAST_SHARE_OF_MEDIAN = 0.25
@@ -175,41 +167,6 @@ def match_layers(layers: Sequence[PoseTracks]) -> list[np.ndarray]:
     return [layer.persons for layer in matched]
 
 
-def object_keypoint_similarity(
-    keypoints: np.ndarray, reference: np.ndarray, areas: np.ndarray, sigmas: np.ndarray
-) -> np.ndarray:
-    """Compare poses by OKS (see above).
-
-    Parameters
-    ----------
-    keypoints, reference : float, shape (N, V, 2)
-        Pixels; NaN where a joint is missing. Joints that either pose lacks do not count.
-    areas : float, shape (N,)
-        Area of each person in pixels, above 0.
-    sigmas : float, shape (V,)
-        Constant of each joint, as COCO gives it (k = 2 sigma).
-
-    Returns
-    -------
-    float32, shape (N,)
-        0 to 1; NaN where no joint can be compared.
-    """
-    num_joints = keypoints.shape[1]
-    scales = (-1 / (2 * areas)).astype(np.float32)
-    weights = (1 / (2 * sigmas) ** 2).astype(np.float32)
-    total = np.zeros(len(keypoints), np.float32)
-    counts = np.zeros(len(keypoints), np.float32)
-    for joint in range(num_joints):
-        x = keypoints[:, joint, 0] - reference[:, joint, 0]
-        y = keypoints[:, joint, 1] - reference[:, joint, 1]
-        exponents = (x * x + y * y) * (scales * weights[joint])
-        # What is next to nothing anyway would leave exp's fast range, and take 8 times as long.
-        similar = np.exp(np.maximum(exponents, -80))
-        total += np.fmax(similar, 0)  # 0 in place of NaN
-        counts += similar == similar
-    return np.divide(total, counts, where=counts > 0, out=np.full_like(total, np.nan))
-
-
 def _tracks_in_order(tracks: PoseTracks) -> tuple[np.ndarray, list[np.ndarray]]:
     """Number the tracks by what they hold, so that their own numbers have no influence.
 
@@ -284,7 +241,9 @@ def _compare(
         part = slice(start, start + _CHUNK)
         mine = np.moveaxis(poses[..., rows[part]], -1, 0)
         theirs = np.moveaxis(their_poses[..., others[part]], -1, 0)
-        oks[part] = object_keypoint_similarity(mine, theirs, areas[others[part]], sigmas)
+        oks[part] = object_keypoint_similarities(
+            mine, theirs, areas[others[part]], sigmas, missing="skip"
+        )
     told = ~np.isnan(oks)
     return rows[told], others[told], oks[told].astype(np.float64)
 

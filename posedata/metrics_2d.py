@@ -1,13 +1,13 @@
-"""How far poses are from the truth, in the picture: PCK and its relatives, and OKS.
+"""How far poses are from the truth, in the picture: PCK and its relatives.
 
 Every metric starts from one value for each joint of each pose, NaN where there is nothing to
 compare, so that whoever adds them up knows what was counted and what was left out.
 
 Definitions: PCK, Yang and Ramanan, "Articulated Human Detection with Flexible Mixtures of Parts",
 TPAMI 2013; PCKh, Andriluka et al., "2D Human Pose Estimation: New Benchmark and State of the Art
-Analysis", CVPR 2014; OKS, cocodataset.org/#keypoints-eval. Thresholds are strict (a distance of
-exactly the threshold is wrong), and the normalised distance is rounded to float32 before it is
-compared, both as in mmpose's ``keypoint_pck_accuracy``.
+Analysis", CVPR 2014. Thresholds are strict (a distance of exactly the threshold is wrong), and the
+normalised distance is rounded to float32 before it is compared, both as in mmpose's
+``keypoint_pck_accuracy``.
 """
 
 from __future__ import annotations
@@ -246,27 +246,6 @@ def box_lengths(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).max(axis=1)
 
 
-def boxes_around(keypoints: np.ndarray) -> np.ndarray:
-    """Smallest box around the joints that are there, float64 (N, 4); NaN around none."""
-    return _boxes_around(keypoints)
-
-
-@kernel
-def _boxes_around(keypoints: np.ndarray) -> np.ndarray:
-    num_poses, num_joints, _ = keypoints.shape
-    out = np.full((num_poses, 4), np.nan)
-    for n in range(num_poses):
-        x0 = y0 = np.inf
-        x1 = y1 = -np.inf
-        for v in range(num_joints):
-            x, y = np.float64(keypoints[n, v, 0]), np.float64(keypoints[n, v, 1])
-            if np.isfinite(x) and np.isfinite(y):
-                x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
-        if x0 <= x1:
-            out[n, 0], out[n, 1], out[n, 2], out[n, 3] = x0, y0, x1, y1
-    return out
-
-
 def head_box_lengths(head_boxes: np.ndarray) -> np.ndarray:
     """0.6 times the diagonal of the head's box: the length of ``pckh@t``, as on MPII.
 
@@ -299,66 +278,3 @@ def segment_lengths(keypoints: np.ndarray, start: int, end: int) -> np.ndarray:
         NaN where either is missing.
     """
     return _joint_distances(keypoints[:, [start]], keypoints[:, [end]])[:, 0]
-
-
-def object_keypoint_similarities(
-    predicted: np.ndarray, true: np.ndarray, areas: np.ndarray, sigmas: np.ndarray
-) -> np.ndarray:
-    """OKS of each pose with its true one, as COCO defines it.
-
-    OKS = mean over the joints that the truth has of exp(-d^2 / (2 s^2 k^2)), k = 2 sigma. A joint
-    that the prediction lacks adds 0. (`posedata.match_people` leaves it out, for it asks who
-    somebody is, not how good a pose is.)
-
-    Parameters
-    ----------
-    predicted, true : float, shape (N, V, 2)
-        Pixels; NaN where a joint is missing.
-    areas : float, shape (N,)
-        s^2, the area of each true person in square pixels.
-    sigmas : float, shape (V,)
-        Constant of each joint.
-
-    Returns
-    -------
-    float64, shape (N,)
-        0 to 1; NaN where the truth has no joint, or no area above 0.
-    """
-    if predicted.shape != true.shape or areas.shape != true.shape[:1]:
-        raise UsageError("poses to compare", found=f"shapes {predicted.shape}, {areas.shape}",
-                         expected=f"{true.shape} and ({len(true)},)")  # fmt: skip
-    return _similarities(predicted, true, areas, sigmas)
-
-
-def plain_similarities(
-    predicted: np.ndarray, true: np.ndarray, areas: np.ndarray, sigmas: np.ndarray
-) -> np.ndarray:
-    """Say what `object_keypoint_similarities` computes, in numpy."""
-    expected = is_expected(true, areas)
-    scales = 2 * np.where(areas > 0, areas, np.nan)[:, None] * (2 * sigmas) ** 2
-    similar = np.nan_to_num(np.exp(-(plain_joint_distances(predicted, true) ** 2) / scales))
-    counts = expected.sum(1)
-    sums = np.where(expected, similar, 0).sum(1)
-    return np.divide(sums, counts, where=counts > 0, out=np.full(len(counts), np.nan))
-
-
-@kernel
-def _similarities(
-    predicted: np.ndarray, true: np.ndarray, areas: np.ndarray, sigmas: np.ndarray
-) -> np.ndarray:
-    num_poses, num_joints, _ = true.shape
-    out = np.full(num_poses, np.nan)
-    for n in range(num_poses):
-        if not (np.isfinite(areas[n]) and areas[n] > 0):
-            continue
-        total, count = 0.0, 0
-        for v in range(num_joints):
-            x, y = np.float64(true[n, v, 0]), np.float64(true[n, v, 1])
-            if np.isfinite(x) and np.isfinite(y):
-                count += 1
-                square = (predicted[n, v, 0] - x) ** 2 + (predicted[n, v, 1] - y) ** 2
-                if np.isfinite(square):
-                    total += np.exp(-square / (2 * areas[n] * (2 * sigmas[v]) ** 2))
-        if count:
-            out[n] = total / count
-    return out

@@ -8,7 +8,7 @@ come from 10% of the videos and 10% of the frames of each, and 20% is kept for v
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from posedata.anchors import NO_CLASS, assign
 from posedata.clip import Clip
 from posedata.convert import layer_table, write_shard
 from posedata.converter import Description, LayerDescription, Problem, Sample
+from posedata.engine import check_num_workers, map_shards
 from posedata.errors import InputError, UsageError
 from posedata.plan import Plan, Shard
-from posedata.storage import locate
+from posedata.storage import Location, locate
 
 if TYPE_CHECKING:
     from posedata.convert import ConvertSummary
@@ -187,7 +188,7 @@ def label_clip(
 def plan_pseudo_labels(
     release: Any, source: str, *, anchors: str | None = None, layer: str = "pseudo",
     videos: float = 0.1, frames: float = 0.1, validation: float = 0.2, widen: float = 0.1,
-    seed: int = 0,
+    seed: int = 0, limit: int | None = None,
 ) -> Plan:  # fmt: skip
     """Say which videos will get pseudo-labels, without making any.
 
@@ -203,6 +204,8 @@ def plan_pseudo_labels(
         Name of the new layer.
     videos, frames, validation, widen, seed
         As in `choose_videos`, `choose_frames` and `pose_boxes`.
+    limit : int, optional
+        Of the videos that were chosen, take only the first so many.
 
     Raises
     ------
@@ -224,6 +227,8 @@ def plan_pseudo_labels(
         raise UsageError("--validation", found=validation, expected="0 or more, below 1")
     if not 0 <= widen <= 10:
         raise UsageError("--widen", found=widen, expected="0 to 10")
+    if limit is not None and limit < 1:
+        raise UsageError("--limit", found=limit, expected="1 or more")
     table = base.table(source)
     if "keypoints_2d" not in table.pose_columns:
         raise UsageError(f"the layer {source} has no 2D poses", path=place)
@@ -239,13 +244,14 @@ def plan_pseudo_labels(
     samples = [
         Sample(ids[number], f"{base.name}/{ids[number]}", 1,
                info={"validation": ids[number] in in_validation})
-        for number in sorted([*train, *kept])
+        for number in sorted([*train, *kept])[:limit]
     ]  # fmt: skip
     named = ["person_ids"] if "person_ids" in table.pose_columns else []
     columns = [name for name in _TAKEN_OVER if name in table.pose_columns]
     options = {
         "source": source, "anchors": anchors or source, "layer": layer, "videos": videos,
         "frames": frames, "validation": validation, "widen": widen, "seed": seed,
+        "limit": limit,
         "anchors_sha256": base.manifest.files[anchors_path(anchors or source)]["sha256"],
     }  # fmt: skip
     description = Description(
@@ -264,8 +270,32 @@ def plan_pseudo_labels(
     return add_to_release(plan, place, keep_sides=True)
 
 
-def pseudo_label(plan: Plan, *, resume: bool = False) -> ConvertSummary:
+@dataclass(frozen=True)
+class LabelTask:
+    """Clips whose labels become one file, as they are sent to a worker."""
+
+    shard: Shard
+    release: Location
+    description: Description
+    options: Mapping[str, Any]
+    rows_of_base: Mapping[str, Mapping[str, Any]]
+
+
+def pseudo_label(
+    plan: Plan, *, resume: bool = False, num_workers: int | None = None, progress: bool = False
+) -> ConvertSummary:
     """Make the layer that `plan_pseudo_labels` has planned; its bytes depend on the plan alone.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `plan_pseudo_labels`.
+    resume : bool
+        Complete what an interrupted run has begun.
+    num_workers : int, optional
+        Processes; by default the cores that this process may use.
+    progress : bool
+        Whether to draw a progress bar on stderr.
 
     Raises
     ------
@@ -275,34 +305,51 @@ def pseudo_label(plan: Plan, *, resume: bool = False) -> ConvertSummary:
     from posedata import staging
     from posedata.closing import close_release, summarise_release
 
+    if num_workers is not None:
+        check_num_workers(num_workers)
     place, layer = plan.raw, plan.options["layer"]
     if resume and (done := summarise_release(place, plan)) is not None:
         return done
     records = staging.open_addition(place, plan.fingerprint(), [layer], resume=resume)
-    for shard in plan.shards:
-        if shard.index not in records:
-            problems: list[Problem] = []
-            table = layer_table(plan.description, layer)
-            clips = _labelled(plan, shard, problems)
-            records[shard.index] = write_shard(place, shard, table, clips, problems)
+    if not place.is_shared_between_processes:
+        num_workers = 1
+    rows = {row["clip_id"]: row for row in plan.clips}
+    tasks = [
+        LabelTask(shard, place, plan.description, plan.options,
+                  {sample.clip_id: rows[sample.clip_id] for sample in shard.samples})
+        for shard in plan.shards
+        if shard.index not in records
+    ]  # fmt: skip
+    for record in map_shards(
+        label_shard, tasks, num_workers=num_workers, progress=progress,
+        weights=[len(task.shard.samples) for task in tasks],
+    ):  # fmt: skip
+        records[record["shard"]] = record
     return close_release(place, plan, [records[index] for index in sorted(records)])
 
 
-def _labelled(plan: Plan, shard: Shard, problems: list[Problem]) -> Iterator[Clip]:
+def label_shard(task: LabelTask) -> dict[str, Any]:
+    """Label the clips of one shard; the record is that of `posedata.convert.write_shard`."""
+    problems: list[Problem] = []
+    table = layer_table(task.description, task.shard.layer)
+    return write_shard(task.release, task.shard, table, _labelled(task, problems), problems)
+
+
+def _labelled(task: LabelTask, problems: list[Problem]) -> Iterator[Clip]:
     from posedata.release import open_release
 
-    options, base = plan.options, open_release(plan.raw)
+    options, base = task.options, open_release(task.release)
     anchors = _anchors_of(base, options["anchors"], options["source"])
-    rows = {row["clip_id"]: row for row in plan.clips}
-    samples = {sample.clip_id: sample for sample in shard.samples}
+    samples = {sample.clip_id: sample for sample in task.shard.samples}
     has = base.table(options["source"]).pose_columns
     columns = [n for n in (*_TAKEN_OVER, "person_ids", "confidence") if n in has]
     for clip in base.iter_clips(
         options["source"], columns=columns, where={"clip_id": list(samples)}
     ):
         sample = samples[clip.clip_id]
-        known = {n: v for n, v in rows[clip.clip_id].items() if n != "clip_id" and v is not None}
-        info = {**{n: clip.info[n] for n in rows[clip.clip_id] if n in clip.info}, **known}
+        row = task.rows_of_base[clip.clip_id]
+        known = {n: v for n, v in row.items() if n != "clip_id" and v is not None}
+        info = {**{n: clip.info[n] for n in row if n in clip.info}, **known}
         rng = np.random.default_rng([options["seed"], *clip.clip_id.encode()])
         labelled, left_out = label_clip(
             clip, anchors, choose_frames(clip.num_frames, options["frames"], rng),

@@ -154,6 +154,14 @@ def before_addition(out: Location) -> Location | None:
     return before if (before / MANIFEST).exists() else None
 
 
+def is_begun_by_other(out: Location, plan: dict[str, Any]) -> bool:
+    """Whether an unfinished addition to a release is there that has another plan."""
+    begun = out / DIRECTORY / _PLAN
+    if before_addition(out) is None or not begun.exists():
+        return False
+    return bool(json.loads(begun.read_bytes(_MOST_BYTES)) != plan)
+
+
 def begin_closing(out: Location) -> None:
     """Note that the tables of a release are being replaced: readers refuse it from now on."""
     (out / DIRECTORY / _CLOSING).write_bytes(b"")

@@ -22,6 +22,8 @@ from posedata.anchor_picture import anchors_svg
 from posedata.anchors import NO_CLASS, Anchors, assign, box_normalise, distances, fill, fit_anchors
 from posedata.cli import app
 from posedata.cli.anchors import register
+from posedata.clip import Clip
+from posedata.convert import convert, plan_conversion
 from posedata.errors import OutputError, UsageError
 from posedata.manifest import FILE_NAME
 from posedata.release import open_release
@@ -350,3 +352,104 @@ def test_the_picture_has_each_anchor_and_only_what_is_there():
     texts = [element.text for element in root.iter() if element.tag.endswith("text")]
     assert texts[0] == "0: 6,000"
     assert len(texts) == 7
+
+
+# -- kernels against plain definitions ------------------------------------------------------------
+
+
+def plain_normalise(poses):
+    """`box_normalise`, a pose at a time."""
+    normal = np.full(poses.shape, np.nan, np.float32)
+    for row, pose in enumerate(poses.astype(np.float64)):
+        there = np.isfinite(pose).all(-1)
+        if there.any() and np.ptp(pose[there], axis=0).max() > 0:
+            corner, side = pose[there].min(0), np.ptp(pose[there], axis=0).max()
+            normal[row, there] = (pose[there] - corner) / side
+    return normal
+
+
+def plain_fill(poses, anchors, classes):
+    """`fill`, a pose at a time: the inverse of what `distances` does to the anchor."""
+    filled = poses.copy()
+    for row, pose in enumerate(poses.astype(np.float64)):
+        there = np.isfinite(pose).all(-1)
+        if there.all():
+            continue
+        own = anchors[classes[row]].astype(np.float64)
+        part, whole = np.ptp(own[there], axis=0).max(), np.ptp(own, axis=0).max()
+        scale = part / whole / np.ptp(pose[there], axis=0).max()
+        shift = own[there].min(0) - own.min(0)
+        filled[row, there] = (pose[there] - pose[there].min(0)) * scale + shift
+        filled[row, ~there] = own[~there]
+    return filled
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_normalising_and_filling_are_their_definitions(seed):
+    rng = np.random.default_rng(seed)
+    poses, _ = made_poses(300, seed=seed)
+    poses[rng.random(poses.shape[:2]) < 0.3] = np.nan
+    poses[:3], poses[3] = np.nan, 7.0  # nobody, and all at one place
+    poses[4, 0, 0] = np.inf  # half a joint is none
+    normal = box_normalise(poses)
+    np.testing.assert_array_equal(normal, plain_normalise(poses))
+    usable = normal[np.isfinite(normal).all(-1).sum(1) >= 2]
+    anchors = box_normalise(made_poses(4, seed=seed + 100)[0])
+    classes = rng.integers(0, 4, len(usable))
+    np.testing.assert_array_equal(
+        fill(usable, anchors, classes), plain_fill(usable, anchors, classes)
+    )
+
+
+# -- real poses -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(shared, tmp_path_factory):
+    """Releases of Penn Action, and of N-UCLA whose metres are projected: it has no pixels."""
+    folder = tmp_path_factory.mktemp("real")
+    for name in ("penn", "nucla"):
+        convert(plan_conversion(name, shared / "data" / name, limit=300), folder / name)
+    clips = []
+    for clip in open_release(folder / "nucla").iter_clips():
+        metres = clip.source_values("keypoints_3d")
+        pixels = (metres[..., :2] / metres[..., 2:] * [525, -525] + [319.5, 239.5]).astype("f4")
+        info = {**clip.info, "width": 640, "height": 480}
+        clips.append(Clip(clip.clip_id, "projected", clip.skeleton, clip.frames, clip.persons,
+                          keypoints_2d=pixels, info=info))  # fmt: skip
+    columns = tuple(clips[0].info)
+    write_release(folder / "projected", clips, clip_columns=columns, part_size=200)
+    return folder
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "layer"), [("penn", "human"), ("projected", "projected")])
+def test_real_anchors_are_the_same_twice(real, tmp_path, name, layer):
+    files = []
+    for number in range(2):
+        place = tmp_path / str(number)
+        shutil.copytree(real / name, place)
+        arguments = ["anchors", str(place), "-k", "20", "--json"]
+        ran = CliRunner().invoke(app, arguments)
+        assert ran.exit_code == 0, ran.output
+        files.append((place / "anchors" / f"{layer}.parquet").read_bytes())
+        assert (place / "posedata.json").read_bytes() == (tmp_path / "0/posedata.json").read_bytes()
+    assert files[0] == files[1]
+    said = json.loads(ran.stdout)
+    poses, total = sample_poses(open_release(place), layer, 10**6, 0)
+    assert said["poses"] == total == said["took_part"] + said["left_out"]
+    anchors = read_anchors(open_release(place), layer)
+    classes, near = assign(poses, anchors)
+    _, to_one = assign(poses, fit_anchors(poses, 1).keypoints)
+    there = classes != NO_CLASS
+    # 20 anchors tell more of real poses than their mean does
+    assert np.mean(near[there] ** 2) < 0.6 * np.mean(to_one[there] ** 2)
+    assert sorted(np.bincount(classes[there], minlength=20), reverse=True)[-1] > 0
+    assert [f for f in validate(open_release(place)) if f.file != "README.md"] == []
+
+
+@pytest.mark.real
+def test_poses_without_pixels_have_no_anchors(real):
+    ran = CliRunner().invoke(app, ["anchors", str(real / "nucla")])
+    assert isinstance(ran.exception, UsageError)
+    assert "the layer kinect has no 2D poses" in str(ran.exception)

@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posedata.compare_layers import (
+    LEAST_OKS,
     compared_joints,
     pair_by_id,
     pair_by_oks,
     pair_people,
+    person_areas,
     take_joints,
 )
 from posedata.errors import UsageError
+from posedata.oks import object_keypoint_similarities
 from posedata.skeleton import load_skeleton
 
 BODY = np.random.default_rng(0).uniform(0, 100, (6, 2)).astype(np.float32)
@@ -128,3 +131,31 @@ def test_pairs_do_not_depend_on_the_order_of_rows(order: list[int]):
     np.testing.assert_array_equal(np.array(order)[rows], np.arange(12))
     rows = pair_by_oks(poses[order], frames[order], poses, frames, SIGMAS)
     np.testing.assert_array_equal(np.array(order)[rows], np.arange(12))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_pairs_are_the_best_assignment(seed: int):
+    """Crowds close together, where several want the same one: scipy's assignment of each frame."""
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(seed)
+    body = rng.uniform(0, 100, (6, 2))
+    frames, true_frames = (np.sort(rng.integers(0, 4, size)) for size in (12, 10))
+    predicted, true = (
+        (body + rng.normal(0, 12, (len(at), 1, 2)) + rng.normal(0, 3, (len(at), 6, 2)))
+        for at in (frames, true_frames)
+    )
+    pairs = pair_by_oks(predicted, frames, true, true_frames, SIGMAS)
+    areas = person_areas(true)
+    for frame in range(4):
+        mine, theirs = np.flatnonzero(frames == frame), np.flatnonzero(true_frames == frame)
+        oks = np.array([[object_keypoint_similarities(
+            predicted[[n]], true[[m]], areas[[m]], SIGMAS, missing="skip")[0]
+            for m in theirs] for n in mine]).reshape(len(mine), len(theirs))  # fmt: skip
+        oks[oks < LEAST_OKS] = 0
+        best = oks[linear_sum_assignment(oks, maximize=True)].sum()
+        paired = [(pairs[m], m) for m in theirs if pairs[m] >= 0]
+        assert len({n for n, _ in paired}) == len(paired)
+        place = {n: i for i, n in enumerate(mine)}
+        found = sum(oks[place[n], list(theirs).index(m)] for n, m in paired)
+        assert found == pytest.approx(best)

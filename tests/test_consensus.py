@@ -45,18 +45,18 @@ def test_two_equal_experts_meet_in_the_middle():
 
 
 def test_one_frame_by_hand():
-    """Three experts at 0, 0 and 9 on a line: the median is 0, the third is 9 away.
+    """Three experts at 0, 0 and 0.9 on a line: the median is 0, the third is 0.9 away.
 
-    Spreads are 0, 0 and 9 / 1.1774; the usual one is 0, for which 0.001 stands. With one frame
-    seen 1 / 11 of the logarithm is believed: k = (9 / 1.1774 / 0.001)**(1 / 11) = 2.25. Full
-    weight is 2 + 1 / 2.25; what stands behind the point is the two.
+    Spreads are 0, 0 and 0.9 / 1.1774; the usual one is 0, for which 0.001 stands. With one frame
+    seen 1 / 11 of the logarithm is believed: k = (0.9 / 1.1774 / 0.001)**(1 / 11) = 1.83. Full
+    weight is 2 + 1 / 1.83; what stands behind the point is the two.
     """
     proposals = np.zeros((3, 1, 1, 2))
-    proposals[2, 0, 0, 0] = 9
+    proposals[2, 0, 0, 0] = 0.9
     fused = consensus(proposals)
-    k = np.exp(np.log(9 / 1.17741 / 0.001) / 11)
+    k = np.exp(np.log(0.9 / 1.17741 / 0.001) / 11)
     assert fused.keypoints[0, 0] == pytest.approx([0, 0], abs=1e-4)
-    assert fused.spread[:, 0] == pytest.approx([0, 0, 9 / 1.17741], abs=1e-4)
+    assert fused.spread[:, 0] == pytest.approx([0, 0, 0.9 / 1.17741], abs=1e-4)
     assert fused.weights[:, 0] == pytest.approx([0.5, 0.5, 0], abs=1e-4)
     assert fused.scores[0, 0] == pytest.approx(2 / (2 + 1 / k), abs=0.03)
 
@@ -197,6 +197,90 @@ def test_scores_of_zero_everywhere_are_like_none():
     assert zeros.keypoints == pytest.approx(consensus(proposals).keypoints, abs=1e-3)
 
 
+# sides
+
+
+def with_swaps(proposals, swaps):
+    """Exchange joints 0 and 1, 2 and 3, of (expert, frames) pairs."""
+    result = proposals.copy()
+    for expert, frames in swaps:
+        result[expert, frames] = proposals[expert, frames][:, [1, 0, 3, 2]]
+    return result
+
+
+PAIRS = [(0, 1), (2, 3)]
+
+
+@pytest.mark.parametrize("num_experts", [2, 3, 4])
+def test_an_expert_that_takes_left_for_right_is_put_right(num_experts):
+    """For fifteen frames of sixty; the fused track is the one of experts that do not."""
+    true = walk()
+    proposals = observed(true, num_experts)
+    fused = consensus(with_swaps(proposals, [(1, slice(20, 35))]), swap=PAIRS)
+    expected = np.zeros((num_experts, 60), bool)
+    expected[1, 20:35] = True
+    assert np.array_equal(fused.exchanged, expected)
+    assert fused.keypoints == pytest.approx(consensus(proposals).keypoints, abs=0.02)
+
+
+def test_experts_may_err_one_after_the_other():
+    proposals = observed(walk(), 3)
+    swaps = [(0, slice(5, 15)), (1, slice(15, 25)), (2, slice(40, 60))]
+    fused = consensus(with_swaps(proposals, swaps), swap=PAIRS)
+    assert fused.exchanged.sum(axis=1).tolist() == [10, 10, 20]
+    assert fused.keypoints == pytest.approx(consensus(proposals).keypoints, abs=0.02)
+
+
+def test_scores_go_along_with_sides():
+    proposals = observed(walk(), 3)
+    scores = np.random.default_rng(0).uniform(0.3, 1, proposals.shape[:3])
+    swaps = [(1, slice(20, 25))]
+    swapped = with_swaps(proposals, swaps), with_swaps(scores, swaps)
+    fused, expected = consensus(*swapped, PAIRS), consensus(proposals, scores)
+    # relative to the expert's median score, which a few exchanged frames hardly change
+    assert fused.scores == pytest.approx(expected.scores, abs=0.02)
+
+
+def test_an_expert_that_errs_all_the_time_is_outvoted():
+    proposals = observed(walk(), 3)
+    fused = consensus(with_swaps(proposals, [(2, slice(None))]), swap=PAIRS)
+    assert fused.exchanged[2].all() and not fused.exchanged[:2].any()
+
+
+def test_sides_stay_where_no_pairs_are_given_or_experts_agree():
+    proposals = observed(walk(), 3)
+    swapped = with_swaps(proposals, [(1, slice(20, 35))])
+    assert not consensus(swapped).exchanged.any()
+    assert not consensus(proposals, swap=PAIRS).exchanged.any()
+    together = with_swaps(proposals, [(e, slice(20, 35)) for e in range(3)])
+    assert not consensus(together, swap=PAIRS).exchanged.any()
+
+
+def test_limbs_that_cross_are_no_swap():
+    """Two ankles pass each other every ten frames, and all experts see them do so."""
+    t = np.arange(80)
+    true = np.tile(walk(1), (80, 1, 1))
+    true[:, 1] = true[:, 0]
+    true[:, 0, 0] += 40 * np.sin(2 * np.pi * t / 20)
+    true[:, 1, 0] -= 40 * np.sin(2 * np.pi * t / 20)
+    assert consensus(observed(true), swap=PAIRS).exchanged.mean() < 0.01
+
+
+def test_half_a_pair_is_not_exchanged():
+    """Where one of two joints is missing, the other one stays what it is called."""
+    proposals = observed(walk(), 3)
+    proposals[1, :, 0] = np.nan
+    fused = consensus(with_swaps(proposals, [(1, slice(20, 35))]), swap=PAIRS)
+    assert fused.exchanged[1, 20:35].all()
+    assert fused.weights[1, 0] > 0  # of joint 1's proposals, that were called joint 0 and stay so
+
+
+@pytest.mark.parametrize("swap", [[(0, 4)], [(0, 1), (1, 2)], [(-1, 1)]])
+def test_pairs_that_do_not_fit(swap):
+    with pytest.raises(UsageError, match="each joint in one of them"):
+        consensus(observed(walk()), swap=swap)
+
+
 # what is missing
 
 
@@ -301,8 +385,10 @@ def tracks(draw):
 @settings(max_examples=60)
 @given(tracks())
 def test_the_fast_way_is_the_definition(made):
-    fast, plain = consensus(*made), define_consensus(*made)
-    for name, tolerance in zip(Fused._fields, (0.02, 1e-3, 1e-3, 0.02), strict=True):
+    pairs = [(v, v + 1) for v in range(0, made[0].shape[2] - 1, 2)]
+    fast, plain = consensus(*made, pairs), define_consensus(*made, pairs)
+    assert np.array_equal(fast.exchanged, plain.exchanged)
+    for name, tolerance in zip(Fused._fields[:4], (0.02, 1e-3, 1e-3, 0.02), strict=True):
         a, b = getattr(fast, name), getattr(plain, name)
         assert a.dtype == b.dtype == np.float32
         assert a == pytest.approx(b, abs=tolerance, rel=1e-3, nan_ok=True), name

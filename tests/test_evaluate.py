@@ -249,6 +249,73 @@ def test_coco_average_precision(tmp_path: Path):
     assert one(result, "ap").poses == 18
 
 
+def test_coco_by_group_and_its_intervals(tmp_path: Path):
+    """Clip c is not found at all: recall 1, 1 and 0, and of all poses 14 of 18."""
+    clips = true_clips()
+    made = write_release(tmp_path / "r", clips, clip_columns=COLUMNS)
+    off = [moved(clip, "off", (0, 0) if clip.clip_id != "c" else (9000, 0)) for clip in clips]
+    release = add_layer(made, off)
+    result = evaluate(release, ["off"], "made", parse_metrics("ap,ar"), by="clip")
+    assert [one(result, "ar", clip).value for clip in "abc"] == pytest.approx([1, 1, 0])
+    assert one(result, "ar").value == pytest.approx(14 / 18)
+    assert one(result, "ar").low < one(result, "ar").value < one(result, "ar").high
+    assert np.isnan(one(result, "ap", "a").low)
+    assert (one(result, "ap", "b").poses, one(result, "ap", "b").clips) == (5, 1)
+    of_camera = evaluate(release, ["off"], "made", parse_metrics("ap"), by="camera")
+    assert one(of_camera, "ap", "2").value == pytest.approx(1)
+    assert one(of_camera, "ap", "1").low < one(of_camera, "ap", "1").high
+    no_samples = evaluate(release, ["off"], "made", parse_metrics("ap"), num_samples=0)
+    assert np.isnan(one(no_samples, "ap").low)
+
+
+@pytest.mark.parametrize("metric", ["oks", "ap", "ar"])
+def test_whole_poses_have_no_joints(release: Release, metric: str):
+    with pytest.raises(UsageError, match=f"{metric} by joint"):
+        evaluate(release, ["off"], "made", parse_metrics(f"epe,{metric}"), by="joint")
+
+
+def test_batches_change_nothing(release: Release, monkeypatch: pytest.MonkeyPatch):
+    """Clips measured together or one by one give the same numbers; tracks end with their clips."""
+    metrics = parse_metrics("epe,jitter,oks,pck@0.2,auc(torso)")
+    together = evaluate(release, ["off"], "made", metrics, by="clip")
+    monkeypatch.setattr("posedata.paired_clips._BATCH", 1)
+    alone = evaluate(release, ["off"], "made", metrics, by="clip")
+    assert str(together.scores) == str(alone.scores)
+    assert together.layers == alone.layers
+
+
+def test_other_axes_are_an_error(tmp_path: Path):
+    """A layer whose y and z point the other way: an error, unless it is told how to take them."""
+    rng = np.random.default_rng(0)
+    true = made_clip("a", [range(30)], 30, skeleton="nturgbd25", arrays=("keypoints_3d",),
+                     slots=False)  # fmt: skip
+    body = rng.uniform(-1, 1, (25, 3)) * [0.3, 0.9, 0.2] + rng.normal(0, 0.02, (30, 25, 3))
+    true = replace(true, keypoints_3d=body.astype(np.float32))
+    turned = replace(true, layer="off", keypoints_3d=true.keypoints_3d * np.float32([1, -1, -1]))
+    mirrored = replace(true, layer="left", keypoints_3d=true.keypoints_3d * np.float32([-1, 1, 1]))
+    release = add_layer(write_release(tmp_path / "r", [true]), [turned])
+    release = add_layer(release, [mirrored])
+    metrics = parse_metrics("mpjpe,pa_mpjpe")
+    with pytest.raises(UsageError, match="3D axes of the layer off") as error:
+        evaluate(release, ["off"], "made", metrics)
+    assert "--axes off=x,-y,-z" in str(error.value)
+    told = evaluate(release, ["off"], "made", metrics, axes={"off": "x,-y,-z"})
+    assert one(told, "mpjpe").value == pytest.approx(0, abs=1e-3)
+    as_it_is = evaluate(release, ["off"], "made", metrics, axes={"off": "x,y,z"})
+    assert one(as_it_is, "mpjpe").value > 500
+    only_turned = evaluate(release, ["off"], "made", parse_metrics("pa_mpjpe,jitter3d"))
+    assert one(only_turned, "pa_mpjpe").value == pytest.approx(0, abs=1e-3)
+    with pytest.raises(UsageError, match="pa_mpjpe would mean nothing"):
+        evaluate(release, ["left"], "made", parse_metrics("pa_mpjpe"))
+    with pytest.raises(UsageError, match="one of off"):
+        evaluate(release, ["off"], "made", metrics, axes={"other": "x,y,z"})
+    common = [str(release.place), "--pred", "off", "--truth", "made", "--metric", "mpjpe"]
+    shown = json.loads(run(*common, "--axes", "off=x,-y,-z", "--json").stdout)
+    assert shown["scores"][0]["value"] < 1e-3
+    assert isinstance(run(*common).exception, UsageError)
+    assert isinstance(run(*common, "--axes", "off").exception, UsageError)
+
+
 def run(*arguments: str) -> object:
     app = typer.Typer()
     app.callback()(lambda: None)

@@ -17,7 +17,6 @@ from posedata.match_people import (
     PoseTracks,
     match_layers,
     match_people,
-    object_keypoint_similarity,
 )
 from posedata.skeleton import Skeleton, load_skeleton
 
@@ -50,32 +49,7 @@ def walk(track: int, x: float, frames, speed: float = 0) -> list[tuple[int, int,
     return [(frame, track, x + speed * frame) for frame in frames]
 
 
-# the similarity
-
-
-def test_oks_by_hand():
-    """d = 3, 4 and 10 pixels; s^2 = 1000; k = 2 sigma = 0.158, 0.158, 0.2."""
-    reference = np.zeros((1, 4, 2), np.float32)
-    other = np.array([[[3, 0], [0, 4], [6, 8], [np.nan, np.nan]]], np.float32)
-    sigmas = np.array([0.079, 0.079, 0.1, 0.1])
-    by_hand = (0.8351 + 0.7259 + 0.2865) / 3
-    assert by_hand == pytest.approx(
-        np.mean(np.exp([-9 / (2000 * 0.024964), -16 / (2000 * 0.024964), -100 / (2000 * 0.04)])),
-        abs=1e-4,
-    )
-    found = object_keypoint_similarity(other, reference, np.array([1000.0]), sigmas)
-    assert found.dtype == np.float32
-    assert found == pytest.approx(by_hand, abs=1e-4)
-
-
-def test_oks_of_equal_poses_is_1_and_of_nothing_to_compare_nan():
-    poses = np.stack([pose(0), np.full((17, 2), np.nan)]).astype(np.float32)
-    sigmas = np.full(17, 0.079)
-    found = object_keypoint_similarity(poses, poses, np.array([9.0, 9.0]), sigmas)
-    assert found[0] == 1
-    assert np.isnan(found[1])
-    far = object_keypoint_similarity(poses[:1], poses[:1] + 1e6, np.array([9.0]), sigmas)
-    assert 0 <= far[0] < 1e-30
+# the similarity (tests/test_oks.py has the rest)
 
 
 def test_least_similarity_decides():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posedata import metrics_2d as m
+from posedata.boxes import extents
 from posedata.errors import UsageError
 from posedata.jitter import accelerations, plain_accelerations
 
@@ -95,19 +96,8 @@ def test_lengths_by_hand():
     assert m.box_lengths(boxes).tolist() == [40]
     assert m.head_box_lengths(boxes) == pytest.approx([0.6 * 50])
     assert m.segment_lengths(TRUE, 1, 2) == pytest.approx([np.sqrt(200), NAN], nan_ok=True)
-    np.testing.assert_array_equal(m.boxes_around(TRUE), [[0, 0, 10, 10], [0, 0, 10, 0]])
-    assert np.isnan(m.boxes_around(np.full((1, 3, 2), np.nan))).all()
-
-
-def test_oks_by_hand():
-    """s^2 = 50, sigma = 0.5: exp(-d^2 / 100). The missing joint adds 0, the untrue one nothing."""
-    oks = m.object_keypoint_similarities(PREDICTED, TRUE, np.array([50.0, 50.0]), np.full(3, 0.5))
-    first = (np.exp(-0.25) + np.exp(-0.01) + 1) / 3
-    assert oks == pytest.approx([first, np.exp(-1) / 2])
-    nobody = m.object_keypoint_similarities(
-        PREDICTED, TRUE * np.nan, np.array([50.0, 50.0]), np.full(3, 0.5)
-    )
-    assert np.isnan(nobody).all()
+    np.testing.assert_array_equal(extents(TRUE), [[0, 0, 10, 10], [0, 0, 10, 0]])
+    assert np.isnan(extents(np.full((1, 3, 2), np.nan))).all()
 
 
 def test_jitter_by_hand():
@@ -141,12 +131,6 @@ def test_kernels_are_their_definitions(seed: int, channels: int):
         plain_accelerations(predicted, frames, persons),
     )
     np.testing.assert_array_equal(m.present_joints(true), np.isfinite(true).all(-1))
-    if channels == 2:
-        areas, sigmas = rng.choice([NAN, 0, 100, 4000], len(true)), rng.uniform(0.02, 0.1, 5)
-        np.testing.assert_allclose(
-            m.object_keypoint_similarities(predicted, true, areas, sigmas),
-            m.plain_similarities(predicted, true, areas, sigmas), rtol=1e-9, atol=1e-12,
-        )  # fmt: skip
 
 
 @given(st.integers(0, 2**32 - 1))

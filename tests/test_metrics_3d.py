@@ -129,3 +129,29 @@ def test_alignment_makes_the_squared_distance_no_greater(seed: int):
     before, after = joint_distances(predicted, true), joint_distances(aligned, true)
     before[~known] = np.nan
     assert (np.nansum(after**2, 1) <= np.nansum(before**2, 1) + 1e-9).all()
+
+
+def test_errors_are_those_of_videopose3d():
+    """Its definitions: the optimal similarity by SVD of unit-norm poses, one scale, differences."""
+    rng = np.random.default_rng(7)
+    true = rng.normal(0, 0.4, (30, 17, 3))
+    predicted = 0.8 * true @ rotation(2).T + rng.normal(0, 0.1, true.shape)
+    frames, person = np.arange(30), np.zeros(30, int)
+    x, y = (poses - poses.mean(1, keepdims=True) for poses in (true, predicted))
+    x_norm, y_norm = (np.sqrt((poses**2).sum((1, 2), keepdims=True)) for poses in (x, y))
+    u, singular, vt = np.linalg.svd(np.swapaxes(x / x_norm, 1, 2) @ (y / y_norm))
+    sign = np.sign(np.linalg.det(np.swapaxes(vt, 1, 2) @ np.swapaxes(u, 1, 2)))
+    vt[:, -1] *= sign[:, None]
+    singular[:, -1] *= sign
+    turn = np.swapaxes(u @ vt, 1, 2)
+    size = singular.sum(1)[:, None, None] * x_norm / y_norm
+    expected = np.linalg.norm(size * (y @ turn) - x, axis=-1).mean()
+    found = joint_distances(m.procrustes_aligned(predicted, true), true).mean()
+    assert found == pytest.approx(expected, abs=1e-9)
+    scale = (true * predicted).mean((1, 2)) / (predicted**2).mean((1, 2))
+    expected = np.linalg.norm(scale[:, None, None] * predicted - true, axis=-1).mean()
+    found = joint_distances(m.scale_aligned(predicted, true), true).mean()
+    assert found == pytest.approx(expected, abs=1e-9)
+    expected = np.linalg.norm(np.diff(predicted, axis=0) - np.diff(true, axis=0), axis=-1).mean()
+    found = np.nanmean(m.velocity_errors(predicted, true, frames, person))
+    assert found == pytest.approx(expected, abs=1e-9)

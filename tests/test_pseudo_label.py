@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +17,9 @@ from typer.testing import CliRunner
 from posedata.anchor_files import read_anchors, store_anchors
 from posedata.anchors import Anchors, assign
 from posedata.cli import app
+from posedata.cli.anchors import register as register_anchors
 from posedata.cli.pseudo_label import register
+from posedata.convert import convert, plan_conversion
 from posedata.errors import InputError, OutputError, UsageError
 from posedata.pseudo_coco import coco_documents
 from posedata.pseudo_label import (
@@ -33,6 +38,8 @@ NAN = np.nan
 
 if not any(command.name == "pseudo-label" for command in app.registered_commands):
     register(app)
+if not any(command.name == "anchors" for command in app.registered_commands):
+    register_anchors(app)
 
 
 def test_box_by_hand():
@@ -164,8 +171,6 @@ def test_the_layer_holds_the_sample_and_the_release_stays_valid(release):
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path, release):
-    import shutil
-
     other = tmp_path / "other"
     shutil.copytree(release, other)
     for place in (release, other):
@@ -279,3 +284,118 @@ def test_file_names_follow_the_pattern(release):
     for pattern in ("{video}.jpg", "{frame:q}", "{0}"):
         with pytest.raises(UsageError, match="file-name"):
             coco_documents(opened, "pseudo", 5, file_name=pattern)
+
+
+def test_the_number_of_workers_does_not_change_a_byte(tmp_path, release, monkeypatch):
+    monkeypatch.setattr("posedata.plan.SHARD_CLIPS", 3)
+    shutil.copytree(release, tmp_path / "other")
+    for place, workers in ((release, 1), (tmp_path / "other", 2)):
+        plan = plan_pseudo_labels(place, "made", videos=0.5)
+        assert len(plan.shards) == 4
+        pseudo_label(plan, num_workers=workers)
+    mine, theirs = (
+        {str(path.relative_to(place)): path.read_bytes()
+         for path in place.rglob("*") if path.is_file()}
+        for place in (release, tmp_path / "other")
+    )  # fmt: skip
+    assert mine == theirs
+
+
+def test_limit_takes_the_first_of_the_videos_that_were_chosen(release):
+    plan = plan_pseudo_labels(release, "made", videos=0.5, limit=3)
+    every = plan_pseudo_labels(release, "made", videos=0.5)
+    assert plan.samples == every.samples[:3]
+    assert pseudo_label(plan, num_workers=1).clips == 3
+    with pytest.raises(UsageError, match="--limit"):
+        plan_pseudo_labels(release, "made", limit=0)
+
+
+def test_a_dry_run_writes_nothing(release, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    arguments = ["pseudo-label", str(release), "--layer", "made", "--videos", "0.5", "-o",
+                 str(tmp_path / "p.json"), "--dry-run"]  # fmt: skip
+    said = CliRunner().invoke(app, arguments)
+    assert said.exit_code == 0, said.output
+    assert "would label poses of 10 clips, 2 of them for validation" in said.stdout
+    document = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert (document["clips"], document["validation_clips"]) == (10, 2)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+# -- what a trainer of detectors does with the files ----------------------------------------------
+
+
+def check_coco(path, num_classes):
+    """Load a file by COCO's own tools, check what trainers rely on, and score it against itself."""
+    coco_tools = pytest.importorskip("pycocotools.coco")
+    from pycocotools.cocoeval import COCOeval
+
+    coco = coco_tools.COCO(str(path))
+    assert coco.getCatIds() == list(range(1, num_classes + 1))
+    images, annotations = coco.loadImgs(coco.getImgIds()), coco.loadAnns(coco.getAnnIds())
+    assert len({image["file_name"] for image in images}) == len(images)
+    for image in images:
+        assert type(image["width"]) is type(image["height"]) is int
+        assert coco.getAnnIds(imgIds=image["id"])  # no picture is said to be empty
+    sizes = {image["id"]: (image["width"], image["height"]) for image in images}
+    for entry in annotations:
+        x, y, w, h = entry["bbox"]
+        width, height = sizes[entry["image_id"]]
+        assert x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= width and y + h <= height
+        assert entry["area"] == pytest.approx(w * h, rel=1e-6)
+        assert entry["iscrowd"] == 0
+        assert 1 <= entry["category_id"] <= num_classes
+        assert entry["num_keypoints"] > 0
+    found = [{"score": 0.9, **entry} for entry in annotations]
+    evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1.0)
+    wrong = [{**entry, "category_id": entry["category_id"] % num_classes + 1} for entry in found]
+    evaluation = COCOeval(coco, coco.loadRes(wrong), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] < 0.5  # classes count, too
+    return coco
+
+
+def test_coco_tools_read_it_and_it_is_perfect_against_itself(release, tmp_path):
+    arguments = ["pseudo-label", str(release), "--layer", "made", "--videos", "0.7", "--frames",
+                 "0.3", "-o", str(tmp_path / "p.json")]  # fmt: skip
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    train, val = (check_coco(tmp_path / f"p_{split}.json", 5) for split in ("train", "val"))
+    assert train.dataset["categories"] == val.dataset["categories"]
+    clips_of = [{image["clip_id"] for image in coco.dataset["images"]} for coco in (train, val)]
+    assert clips_of[0] and clips_of[1] and not clips_of[0] & clips_of[1]
+    assert not set(train.getImgIds()) & set(val.getImgIds())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["penn", "nucla"])
+def test_real_poses_become_labels(shared, tmp_path, name):
+    """Of N-UCLA, whose release has metres alone, it is said what is missing."""
+    place = tmp_path / name
+    convert(plan_conversion(name, shared / "data" / name, limit=200), place)
+    if name == "nucla":
+        with pytest.raises(UsageError, match="has no 2D poses"):
+            plan_pseudo_labels(place, "kinect")
+        return
+    assert CliRunner().invoke(app, ["anchors", str(place), "-k", "8"]).exit_code == 0
+    shutil.copytree(place, tmp_path / "other")
+    for number, copy in enumerate((place, tmp_path / "other"), start=1):
+        arguments = ["pseudo-label", str(copy), "--layer", "human", "--videos", "0.5", "-j",
+                     str(number), "-o", str(tmp_path / f"{number}.json"), "--json"]  # fmt: skip
+        ran = CliRunner().invoke(app, arguments)
+        assert ran.exit_code == 0, ran.output
+    part = "data/pseudo/part-00000.parquet"
+    assert (place / part).read_bytes() == (tmp_path / "other" / part).read_bytes()
+    for split in ("train", "val"):
+        assert (tmp_path / f"1_{split}.json").read_bytes() == (
+            tmp_path / f"2_{split}.json"
+        ).read_bytes()
+        check_coco(tmp_path / f"1_{split}.json", 8)
+    check = [sys.executable, str(shared / "checks" / "contract.py"), str(place)]
+    assert subprocess.run(check, check=False, capture_output=True).returncode == 0
+    assert list(validate(open_release(place))) == []

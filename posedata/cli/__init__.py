@@ -45,6 +45,7 @@ def main() -> None:
     """Run the command line; say what is wrong in one line, without a traceback."""
     from posedata.cli import (
         anchors,
+        calibrate,
         convert,
         degrade,
         demo,
@@ -59,8 +60,8 @@ def main() -> None:
     )
 
     for module in (
-        convert, estimate, experts, fuse, evaluate, anchors, pseudo_label, draw, degrade, info,
-        validate, demo,
+        convert, estimate, experts, fuse, evaluate, calibrate, anchors, pseudo_label, draw, degrade,
+        info, validate, demo,
     ):  # fmt: skip
         module.register(app)
     try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from posedata.cli import print_json
 from posedata.cli.options import Json, Overwrite, Quiet
-from posedata.errors import OutputError, UsageError
+from posedata.errors import UsageError
 
 if TYPE_CHECKING:
     from posedata.evaluate import Evaluation, Score
@@ -50,6 +51,12 @@ def evaluate(
         Literal["auto", "id", "oks"],
         typer.Option("--people", help="Who is who: id, oks, or auto (id unless the ids differ)."),
     ] = "auto",
+    axes: Annotated[
+        list[str],
+        typer.Option(
+            "--axes", help="3D axes of a layer, as mediapipe=x,-y,-z; may be given several times."
+        ),
+    ] = [],  # noqa: B006
     protocol: Annotated[str | None, typer.Option("--protocol", help="Protocol of a split.")] = None,
     split: Annotated[
         str, typer.Option("--split", help="Its part, if --protocol is given.")
@@ -61,31 +68,40 @@ def evaluate(
     table: Annotated[
         str | None, typer.Option("--csv", help="Write a row for each score to this file.")
     ] = None,
+    plot: Annotated[
+        str | None, typer.Option("--plot", help="Draw the scores to this file, .png or .svg.")
+    ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Measure layers against one that is taken as true: a row a layer, a column a metric."""
+    from posedata.cli.output_file import output_file
     from posedata.evaluate import evaluate as compare
+    from posedata.figure_file import check_figure_file, figure_bytes
     from posedata.metric_names import parse_metrics
     from posedata.release import open_release
-    from posedata.storage import locate
 
     metrics = parse_metrics(metric)
     if bootstrap < 0:
         raise UsageError("--bootstrap", found=bootstrap, expected="0 or more")
-    place = None if table is None else locate(table)
-    if place is not None and place.exists() and (place.fs.isdir(place.path) or not overwrite):
-        raise OutputError("the output exists already", path=place,
-                          remedy="Give --overwrite to replace it, or another --csv.")  # fmt: skip
+    kind = None if plot is None else check_figure_file(plot)
+    csv_file = output_file("--csv", table, overwrite=overwrite)
+    plot_file = output_file("--plot", plot, overwrite=overwrite)
     opened = open_release(release)
     clip_ids = None if protocol is None else opened.split(protocol, split)
     result = compare(
         opened, _names(pred), truth, metrics, by=by, clip_ids=clip_ids, joints=_names(joints),
-        derived=derived, people=people, num_samples=bootstrap, seed=seed, progress=not quiet,
+        derived=derived, people=people, axes=_axes(axes), num_samples=bootstrap,
+        seed=seed, progress=not quiet,
     )  # fmt: skip
-    if place is not None:
-        place.write_bytes(_csv(result).encode())
+    if csv_file is not None:
+        csv_file.write_bytes(_csv(result).encode())
+    if plot_file is not None and kind is not None:
+        from posedata.evaluation_plot import draw_evaluation, figure_size
+
+        draw = partial(draw_evaluation, result, by)
+        plot_file.write_bytes(figure_bytes(draw, kind, figure_size(result)))
     if as_json:
         print_json(_as_json(result))
     else:
@@ -94,6 +110,13 @@ def evaluate(
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _axes(options: list[str]) -> dict[str, str]:
+    pairs = [option.partition("=") for option in options]
+    if any(not (layer and axes) for layer, _, axes in pairs):
+        raise UsageError("--axes", found=", ".join(options), expected="LAYER=x,-y,-z")
+    return {layer.strip(): axes for layer, _, axes in pairs}
 
 
 def _as_json(result: Evaluation) -> dict[str, Any]:
@@ -171,6 +194,8 @@ def _show_counts(result: Evaluation) -> None:
         if counts.derived:
             named = ", ".join(f"{joint} ({rule})" for joint, rule in counts.derived.items())
             notes.append(f"derived: {named}")
+        if counts.axes:
+            notes.append(f"3D axes taken as {counts.axes}")
         typer.echo(f"{layer}: {'; '.join(notes)}")
     for score in result.scores:
         if not score.group:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from posedata.cli import INTERRUPTED, print_json
-from posedata.cli.options import Json, Overwrite, Resume
+from posedata.cli.options import DryRun, Json, Limit, NumWorkers, Overwrite, Quiet, Resume
 from posedata.errors import InputError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from posedata.plan import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +51,12 @@ def pseudo_label(
     size: Annotated[
         str | None, typer.Option("--size", help="WIDTHxHEIGHT, where the release does not know it.")
     ] = None,
+    num_workers: NumWorkers = None,
+    limit: Limit = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Label a sample of poses with box, class (nearest anchor) and confidence.
@@ -71,12 +78,12 @@ def pseudo_label(
     check_pattern(pattern)
     places = {split: locate(f"{out[:-5]}_{split}.json") for split in ("train", "val")}
     for place in places.values():
-        if place.exists() and not (overwrite or resume):
+        if place.exists() and not (overwrite or resume or dry_run):
             raise OutputError("the output exists already", path=place,
                               remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
     plan = plan_pseudo_labels(
         release, layer, anchors=anchors, layer=name, videos=videos, frames=frames,
-        validation=validation, widen=widen, seed=seed,
+        validation=validation, widen=widen, seed=seed, limit=limit,
     )  # fmt: skip
     if picture is None:
         rows = {row["clip_id"]: row for row in plan.clips}
@@ -86,8 +93,11 @@ def pseudo_label(
                 raise InputError("no width and height, which COCO's images have",
                                  path=sample.path,
                                  remedy="Give them with --size WIDTHxHEIGHT.")  # fmt: skip
+    if dry_run:
+        _show_plan(plan, release, {split: str(place) for split, place in places.items()}, as_json)
+        return
     try:
-        summary = run(plan, resume=resume)
+        summary = run(plan, resume=resume, num_workers=num_workers, progress=not quiet)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not break the ending
         typer.echo("posedata: interrupted; the same command with --resume goes on", err=True)
@@ -112,6 +122,18 @@ def pseudo_label(
     for split, count in counts.items():
         typer.echo(f"  {split:<5}  {count['annotations']:,} of {count['images']:,} images in "
                    f"{count['file']}")  # fmt: skip
+
+
+def _show_plan(plan: Plan, release: str, files: dict[str, str], as_json: bool) -> None:
+    kept = sum(bool(sample.info["validation"]) for sample in plan.samples)
+    name = plan.options["layer"]
+    if as_json:
+        print_json({"release": release, "layer": name, "clips": len(plan.samples),
+                    "validation_clips": kept, "files": files, **plan.options})  # fmt: skip
+        return
+    typer.echo(f"would label poses of {len(plan.samples):,} clips, {kept:,} of them for "
+               f"validation, in a layer {name} of {release}")  # fmt: skip
+    typer.echo(f"would write {' and '.join(files.values())}")
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
