@@ -24,7 +24,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto -m 'not backends and not torch'
 
 test-torch: $(BACKENDS)/.installed
-	$(BACKENDS)/bin/python -m pytest -n auto -m torch tests/torch
+	$(BACKENDS)/bin/python -m pytest -n auto -m torch tests/with_torch
 
 test-backends: $(BACKENDS)/.installed
 	POSEDATA_ENVIRONMENTS=$(CURDIR)/.environments $(BACKENDS)/bin/python -m pytest -n 2 --dist loadfile -m backends tests/backends

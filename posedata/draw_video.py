@@ -57,13 +57,13 @@ def draw_frames(
             "frames that the video does not have", path=video.path,
             found=f"{frames.start}:{frames.stop}", expected=f"within 0:{video.num_frames}",
         )  # fmt: skip
-    size = _scaled_size(video, scale)
-    layers = [_Rows(_checked(clip, video)) for clip in clips]
+    size = scaled_size(video, scale)
+    layers = [RowsByFrame(check_layer(clip, video)) for clip in clips]
     names = [clip.layer for clip in clips]
     persons = sorted({person for clip in clips for person in clip.persons.tolist()})
     factors = np.array([size[0] / video.width, size[1] / video.height])
 
-    for index, picture in _pictures(video, frames, size, damages):
+    for index, picture in frame_pictures(video, frames, size, damages):
         for number, rows in enumerate(layers):
             now, clip = rows.of(index), rows.clip
             if not len(now):
@@ -71,10 +71,10 @@ def draw_frames(
             assert clip.keypoints_2d is not None
             corners = None
             if boxes and clip.boxes is not None:
-                corners = _scaled(clip.boxes[now].reshape(-1, 2, 2), factors).reshape(-1, 4)
+                corners = scale_points(clip.boxes[now].reshape(-1, 2, 2), factors).reshape(-1, 4)
             picture = draw_poses(
                 picture,
-                _scaled(clip.keypoints_2d[now], factors),
+                scale_points(clip.keypoints_2d[now], factors),
                 clip.skeleton,
                 scores=None if clip.scores is None else clip.scores[now],
                 persons=clip.persons[now],
@@ -90,8 +90,14 @@ def fps_of(video: Video, clips: Sequence[Clip]) -> float:
     return next((float(fps) for fps in known if fps), DEFAULT_FPS)
 
 
-class _Rows:
-    """The rows of a clip by frame."""
+class RowsByFrame:
+    """The rows of a clip by frame.
+
+    Parameters
+    ----------
+    clip : Clip
+        Any.
+    """
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
@@ -99,14 +105,18 @@ class _Rows:
         self._frames = clip.frames[self._order]
 
     def of(self, frame: int) -> np.ndarray:
+        """Give the rows of one frame: int64, shape (M,)."""
         first, last = np.searchsorted(self._frames, [frame, frame + 1])
         return self._order[first:last]
 
 
-def _pictures(
+def frame_pictures(
     video: Video, frames: range, size: tuple[int, int], damages: list[Damage]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (frame, RGB of the wanted size) for each frame, black where it cannot be read."""
+    """Yield (frame, RGB of the wanted width and height) for each frame, black where unreadable.
+
+    Parameters are those of `draw_frames`; ``size`` is from `scaled_size`.
+    """
     import cv2
 
     pixels = np.empty((video.height, video.width, 3), np.uint8)
@@ -141,7 +151,8 @@ def _pictures(
             damages.append(Damage(first, last - first, damage.reason))
 
 
-def _checked(clip: Clip, video: Video) -> Clip:
+def check_layer(clip: Clip, video: Video) -> Clip:
+    """Return the clip if it can be drawn on the video; `UsageError` or `InputError` if not."""
     if clip.keypoints_2d is None:
         raise UsageError(f"the layer {clip.layer} has no keypoints_2d to draw",
                          found=", ".join(clip.arrays) or None)  # fmt: skip
@@ -154,7 +165,8 @@ def _checked(clip: Clip, video: Video) -> Clip:
     return clip
 
 
-def _scaled_size(video: Video, scale: float) -> tuple[int, int]:
+def scaled_size(video: Video, scale: float) -> tuple[int, int]:
+    """Give width and height of the result; `UsageError` if it is no picture."""
     sides = (video.width * scale, video.height * scale)
     if not (scale > 0 and max(sides) <= _MOST_SIDE):
         raise UsageError(
@@ -164,6 +176,6 @@ def _scaled_size(video: Video, scale: float) -> tuple[int, int]:
     return max(1, round(sides[0])), max(1, round(sides[1]))
 
 
-def _scaled(points: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Pixels of the video (0, 0 the centre of the top-left one) as pixels of the result."""
+def scale_points(points: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Give pixels of the video (0, 0 the centre of the top-left one) as pixels of the result."""
     return (points + 0.5) * factors - 0.5

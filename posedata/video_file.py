@@ -37,8 +37,9 @@ _WITHOUT_TIMESTAMPS = {"avi", "mpegvideo", "h264", "hevc", "m4v", "dv", "obu"}
 # A packet of MPEG-4 may say that nothing has changed, and no picture comes of it.
 _EMPTY_MPEG4_BYTES = 16
 
-# Frames decoded in parallel wait for each other, in FFmpeg 8.1 for ever if one is damaged.
-_HANGS_IN_FRAME_THREADS = {"hevc"}
+#: Codecs to be decoded in slice threads: frames decoded in parallel wait for each other, in FFmpeg
+#: 8.1 for ever if one is damaged.
+HANGS_IN_FRAME_THREADS = frozenset({"hevc"})
 
 # AVI's index points to the 8 bytes before a packet that tell its kind and size.
 _AVI_HEADER_BYTES = 8
@@ -72,7 +73,7 @@ class _Packets(NamedTuple):
 def probe_file(place: Location) -> Video:
     """See what a video file holds; see `posedata.video.probe_video`."""
     _check_file(place)
-    with _open(place) as container:
+    with open_container(place) as container:
         stream = _video_stream(container, place)
         packets = _read_packets(container, stream, place)
         number = stream.index
@@ -117,7 +118,18 @@ def _check_file(place: Location) -> None:
 
 
 @contextlib.contextmanager
-def _open(place: Location) -> Iterator[Any]:
+def open_container(place: Location) -> Iterator[Any]:
+    """Open a video file for reading, closed at the end of the ``with`` block.
+
+    Yields
+    ------
+    av.container.InputContainer
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no video.
+    """
     import av
     import av.error
 
@@ -189,7 +201,7 @@ def _read_packets(container: Any, stream: Any, place: Location) -> _Packets:
             if packet.stream_index != stream.index or (not packet.size and packet.dts is None):
                 continue
             num_stored += 1
-            if _is_shown(packet, name):
+            if is_shown(packet, name):
                 are_timed &= packet.pts is not None
                 timestamps.append(packet.pts or 0)
                 positions.append(packet.pos or 0)
@@ -200,10 +212,17 @@ def _read_packets(container: Any, stream: Any, place: Location) -> _Packets:
     return _Packets(timestamps, positions, are_timed, num_stored, end, error)
 
 
-def _is_shown(packet: Any, codec: str) -> bool:
+def is_shown(packet: Any, codec: str) -> bool:
     """Whether a picture is to come of a packet.
 
     Not of those outside an MP4's edit list, and not of VP8's that are only referred to.
+
+    Parameters
+    ----------
+    packet : av.Packet
+        Of a video stream.
+    codec : str
+        FFmpeg's name of its codec.
     """
     if not packet.size or packet.is_discard:
         return False
@@ -275,16 +294,16 @@ def read_file(video: Video) -> Iterator[tuple[int, Any]]:
     """
     import av.error
 
-    with _open(video.place) as container:
+    with open_container(video.place) as container:
         stream = container.streams[video.stream]
         name = stream.codec_context.name
-        stream.thread_type = "SLICE" if name in _HANGS_IN_FRAME_THREADS else "AUTO"
+        stream.thread_type = "SLICE" if name in HANGS_IN_FRAME_THREADS else "AUTO"
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         order = FrameOrder(video.num_packets, video.ranks, stream.codec_context.has_b_frames)
         incomplete: set[int] = set()
         num_shown = 0
         for packet in _packets_to_decode(container, stream, video.place):
-            if packet is not None and not _is_shown(packet, name):
+            if packet is not None and not is_shown(packet, name):
                 packet.pts = None
             elif packet is not None:
                 # Decoders hand a packet's timestamp on to its picture: it says which one it is.

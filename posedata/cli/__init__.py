@@ -49,19 +49,22 @@ def main() -> None:
         convert,
         degrade,
         demo,
+        diff,
+        doctor,
         draw,
         estimate,
         evaluate,
         experts,
         fuse,
+        heatmaps,
         info,
         pseudo_label,
         validate,
     )
 
     for module in (
-        convert, estimate, experts, fuse, evaluate, calibrate, anchors, pseudo_label, draw, degrade,
-        info, validate, demo,
+        convert, estimate, experts, fuse, evaluate, calibrate, anchors, pseudo_label, draw, heatmaps,
+        degrade, info, validate, doctor, diff, demo,
     ):  # fmt: skip
         module.register(app)
     try:

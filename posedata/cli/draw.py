@@ -54,14 +54,24 @@ def draw(
         float, typer.Option("--scale", help="Size of the result over that of the video.")
     ] = 1.0,
     boxes: Annotated[bool, typer.Option("--boxes", help="Draw people's boxes, too.")] = False,
+    heatmaps: Annotated[
+        bool, typer.Option("--heatmaps", help="Draw PoseConv3D's heatmaps of one layer instead.")
+    ] = False,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Of heatmaps: joint (by default), limb or both.")
+    ] = None,
+    sigma: Annotated[
+        float | None,
+        typer.Option("--sigma", help="Of heatmaps, in pixels. By default as the network's maps."),
+    ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Draw poses on a video: a colour for each person, a style for each layer.
 
-    Scores are opacity; missing joints are not drawn. Exit code 0: all done; 1: some frames cannot
-    be read, and are black; 2: nothing done.
+    Scores are opacity; missing joints are not drawn. With --heatmaps, a colour for each part of the
+    body. Exit code 0: all done; 1: some frames cannot be read, and are black; 2: nothing done.
     """
     from tqdm import tqdm
 
@@ -78,16 +88,34 @@ def draw(
     if place.exists() and (place.fs.isdir(place.path) or not overwrite):
         raise OutputError("the output exists already", path=place,
                           remedy="Give --overwrite to replace it, or another -o.")  # fmt: skip
+    if heatmaps:
+        from posedata.draw_heatmaps import check_kind, check_sigma, draw_heatmap_frames
+
+        check_kind(kind or "joint")
+        if sigma is not None:
+            check_sigma(sigma)
+        if boxes:
+            raise UsageError("--boxes are drawn with poses, not with --heatmaps")
+    elif kind is not None or sigma is not None:
+        raise UsageError("--kind and --sigma are those of --heatmaps")
     poses = _release(release)
     clip_id = _clip_id(video, poses) if clip is None else clip
     clips = _clips(poses, clip_id, [name for name in layer.split(",") if name])
+    if heatmaps and len(clips) > 1:
+        raise UsageError("heatmaps of which layer?",
+                         found=", ".join(of_layer.layer for of_layer in clips),
+                         remedy="Name one: --layer LAYER.")  # fmt: skip
     source = probe_video(video)
     wanted = _frames(frames, source.num_frames)
     if suffix != ".mp4" and len(wanted) != 1:
         raise UsageError("a picture is of one frame", found=f"--frames {frames}",
                          remedy="Name one, as in --frames 30.")  # fmt: skip
     damages: list[Damage] = []
-    pictures = draw_frames(source, clips, wanted, damages, scale=scale, boxes=boxes)
+    if heatmaps:
+        pictures = draw_heatmap_frames(source, clips[0], wanted, damages, kind=kind or "joint",
+                                       sigma=sigma, scale=scale)  # fmt: skip
+    else:
+        pictures = draw_frames(source, clips, wanted, damages, scale=scale, boxes=boxes)
     if suffix != ".mp4":
         _write_picture(place, suffix, pictures, damages)
     else:
