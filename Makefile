@@ -2,6 +2,7 @@
 # make test    everything that a change must pass
 # make test-backends   mmpose, openpifpaf, transformers, torchvision: installed and run (10 minutes)
 # make test-torch      data sets, streams and heatmaps for torch
+# make test-browser    the report and a Label Studio server in Chromium (apt: chromium chromium-driver)
 # make lint    ruff and mypy
 # make bench   the speed tables of docs/benchmarks.md
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 BACKENDS := .venv-backends
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-torch test-backends lint bench clean
+.PHONY: demo test test-torch test-browser test-backends lint bench clean
 
 demo: $(VENV)/.installed
 	@rm -rf demo
@@ -21,10 +22,15 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto -m 'not backends and not torch'
+	$(BIN)/python -m pytest -n auto -m 'not backends and not torch and not browser and not label_studio'
 
 test-torch: $(BACKENDS)/.installed
 	$(BACKENDS)/bin/python -m pytest -n auto -m torch tests/with_torch
+
+test-browser: $(VENV)/.installed-dev
+	$(PIP) -e '.[test,browser]'
+	$(BIN)/python -m pytest -m browser tests/browser
+	POSEDATA_ENVIRONMENTS=$(CURDIR)/.environments $(BIN)/python -m pytest -m label_studio tests/label_studio
 
 test-backends: $(BACKENDS)/.installed
 	POSEDATA_ENVIRONMENTS=$(CURDIR)/.environments $(BACKENDS)/bin/python -m pytest -n 2 --dist loadfile -m backends tests/backends

@@ -363,5 +363,8 @@ def _expression(where: Where | None, schema: pa.Schema, place: Location) -> pc.E
             raise UsageError(f"a condition on {column} that it cannot meet", path=place,
                              found=repr(value), expected=kind) from error  # fmt: skip
         term = pc.field(column).isin(accepted)
+        if len(accepted) > 1 and not accepted.null_count:  # Arrow skips row groups by ranges alone
+            ends = pc.min_max(accepted)
+            term = (pc.field(column) >= ends["min"]) & (pc.field(column) <= ends["max"]) & term
         expression = term if expression is None else expression & term
     return expression

@@ -45,6 +45,7 @@ def main() -> None:
     """Run the command line; say what is wrong in one line, without a traceback."""
     from posedata.cli import (
         anchors,
+        annotate,
         calibrate,
         convert,
         degrade,
@@ -59,12 +60,13 @@ def main() -> None:
         heatmaps,
         info,
         pseudo_label,
+        report,
         validate,
     )
 
     for module in (
-        convert, estimate, experts, fuse, evaluate, calibrate, anchors, pseudo_label, draw, heatmaps,
-        degrade, info, validate, doctor, diff, demo,
+        convert, estimate, experts, fuse, evaluate, calibrate, anchors, pseudo_label, annotate, info,
+        report, validate, doctor, diff, draw, heatmaps, degrade, demo,
     ):  # fmt: skip
         module.register(app)
     try:

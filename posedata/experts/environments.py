@@ -143,7 +143,7 @@ def _fill(name: str, folder: Path, say: Callable[[str], None]) -> None:
            "--no-input"]  # fmt: skip
     say(f"{name}: making an environment in {folder}")
     _run(name, [sys.executable, "-m", "venv", str(folder)], folder)
-    say(f"{name}: installing {_count(needed)} packages, torch among them (1 to 5 GB)")
+    say(f"{name}: installing {_count(needed)} packages (1 to 5 GB)")
     _run(name, [*pip, "-r", str(needed)], folder)
     compiles = name in _NEEDS_COMPILER
     if compiles and not _has_compiler():
