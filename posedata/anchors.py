@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from posedata.compiled import kernel
+from posedata.compiled import kernel, part_of_kernel
 from posedata.errors import UsageError
 
 #: Past so many poses the k-means works on small random batches of them.
@@ -223,6 +223,23 @@ def distances(pose: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     return found
 
 
+@part_of_kernel
+def _in_own_box(pose, chosen, unit):
+    """Write the chosen joints in units of their box; return the longer side of that."""
+    x0 = y0 = np.inf
+    x1 = y1 = -np.inf
+    for v in chosen:
+        x, y = np.float64(pose[v, 0]), np.float64(pose[v, 1])
+        x0, x1 = x if x < x0 else x0, x if x > x1 else x1
+        y0, y1 = y if y < y0 else y0, y if y > y1 else y1
+    side = max(x1 - x0, y1 - y0)
+    if side > 0:
+        for j, v in enumerate(chosen):
+            unit[j, 0] = (np.float64(pose[v, 0]) - x0) / side
+            unit[j, 1] = (np.float64(pose[v, 1]) - y0) / side
+    return side
+
+
 @kernel
 def _assign(poses, anchors, least):
     rows, joints, _ = poses.shape
@@ -243,32 +260,45 @@ def _assign(poses, anchors, least):
                 x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
         corner[k, 0], corner[k, 1] = x0, y0
         whole[k] = max(x1 - x0, y1 - y0)
+    there, both = np.empty(joints, np.int64), np.empty(joints, np.int64)
+    unit, unit_of_both = np.empty((joints, 2)), np.empty((joints, 2))
     for n in range(rows):
+        count = 0
+        for v in range(joints):
+            if np.isfinite(poses[n, v, 0]) and np.isfinite(poses[n, v, 1]):
+                there[count] = v
+                count += 1
+        extent = _in_own_box(poses[n], there[:count], unit)
         best = np.inf
         for k in range(len(anchors)):
-            count = 0
-            x0 = y0 = a0 = b0 = np.inf
-            x1 = y1 = a1 = b1 = -np.inf
-            for v in range(joints):
-                x, y = np.float64(poses[n, v, 0]), np.float64(poses[n, v, 1])
-                if has[k, v] and np.isfinite(x) and np.isfinite(y):
-                    a, b = anchors[k, v, 0], anchors[k, v, 1]
-                    count += 1
-                    x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
-                    a0, a1, b0, b1 = min(a0, a), max(a1, a), min(b0, b), max(b1, b)
-            side, part = max(x1 - x0, y1 - y0), max(a1 - a0, b1 - b0)
-            if count == 0 or count < least * num[k] or side == 0 or part == 0:
+            of_both, num_both, side, own = there, count, extent, unit
+            if num[k] < joints:
+                of_both, num_both, own = both, 0, unit_of_both
+                for v in there[:count]:
+                    if has[k, v]:
+                        both[num_both] = v
+                        num_both += 1
+                side = _in_own_box(poses[n], both[:num_both], own)
+            if num_both == 0 or num_both < least * num[k] or side == 0:
+                continue
+            a0 = b0 = np.inf
+            a1 = b1 = -np.inf
+            for v in of_both[:num_both]:
+                a, b = anchors[k, v, 0], anchors[k, v, 1]
+                a0, a1 = a if a < a0 else a0, a if a > a1 else a1
+                b0, b1 = b if b < b0 else b0, b if b > b1 else b1
+            part = max(a1 - a0, b1 - b0)
+            if part == 0:
                 continue
             shift_a, shift_b = a0 - corner[k, 0], b0 - corner[k, 1]
             grow = whole[k] / part
             total = 0.0
-            for v in range(joints):
-                x, y = np.float64(poses[n, v, 0]), np.float64(poses[n, v, 1])
-                if has[k, v] and np.isfinite(x) and np.isfinite(y):
-                    dx = (x - x0) / side - (anchors[k, v, 0] - shift_a) * grow
-                    dy = (y - y0) / side - (anchors[k, v, 1] - shift_b) * grow
-                    total += dx * dx + dy * dy
-            distance = np.sqrt(total / count)
+            for j in range(num_both):
+                v = of_both[j]
+                dx = own[j, 0] - (anchors[k, v, 0] - shift_a) * grow
+                dy = own[j, 1] - (anchors[k, v, 1] - shift_b) * grow
+                total += dx * dx + dy * dy
+            distance = np.sqrt(total / num_both)
             if distance < best:
                 best = distance
                 classes[n] = k

@@ -65,8 +65,8 @@ def main() -> None:
     )
 
     for module in (
-        convert, estimate, experts, fuse, evaluate, calibrate, anchors, pseudo_label, annotate, info,
-        report, validate, doctor, diff, draw, heatmaps, degrade, demo,
+        convert, estimate, experts, fuse, evaluate, calibrate, anchors, pseudo_label, annotate,
+        info, report, validate, doctor, diff, draw, heatmaps, degrade, demo,
     ):  # fmt: skip
         module.register(app)
     try:
