@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posedata.addition import add_to_release
-from posedata.anchors import NO_CLASS, assign
 from posedata.clip import Clip
 from posedata.convert import layer_table, write_shard
 from posedata.converter import Description, LayerDescription, Problem, Sample
 from posedata.engine import check_num_workers, map_shards
 from posedata.errors import InputError, UsageError
+from posedata.nearest_anchor import NO_CLASS, assign
 from posedata.plan import Plan, Shard
 from posedata.storage import Location, locate
 

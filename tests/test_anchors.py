@@ -19,13 +19,14 @@ from typer.testing import CliRunner
 from posedata import anchors as anchors_module
 from posedata.anchor_files import read_anchors, sample_poses, store_anchors
 from posedata.anchor_picture import anchors_svg
-from posedata.anchors import NO_CLASS, Anchors, assign, box_normalise, distances, fill, fit_anchors
+from posedata.anchors import Anchors, box_normalise, fill, fit_anchors
 from posedata.cli import app
 from posedata.cli.anchors import register
 from posedata.clip import Clip
 from posedata.convert import convert, plan_conversion
 from posedata.errors import OutputError, UsageError
 from posedata.manifest import FILE_NAME
+from posedata.nearest_anchor import LEAST_JOINTS, NO_CLASS, _assign, assign, distances
 from posedata.release import open_release
 from posedata.skeleton import load_skeleton
 from posedata.validate import validate
@@ -453,3 +454,18 @@ def test_poses_without_pixels_have_no_anchors(real):
     ran = CliRunner().invoke(app, ["anchors", str(real / "nucla")])
     assert isinstance(ran.exception, UsageError)
     assert "the layer kinect has no 2D poses" in str(ran.exception)
+
+
+def test_anchors_that_lack_nothing_are_compared_side_by_side_to_the_same_bits():
+    rng = np.random.default_rng(4)
+    poses = rng.normal(100, 40, (500, 9, 2)).astype(np.float32)
+    poses[rng.random(poses.shape[:2]) < 0.3] = np.nan
+    poses[:3] = 7  # of no extent
+    anchors = rng.random((6, 9, 2))
+    anchors[2, 4:] = anchors[2, 4]
+    anchors[3] = anchors[5]  # the first of the nearest
+    side_by_side = assign(poses, anchors)
+    one_by_one = _assign(poses, anchors, LEAST_JOINTS)
+    for fast, slow in zip(side_by_side, one_by_one, strict=True):
+        np.testing.assert_array_equal(fast, slow)
+    assert (side_by_side[0] == NO_CLASS).any() and len(np.unique(side_by_side[0])) > 4

@@ -15,12 +15,13 @@ from made_clips import made_clip, write_release
 from typer.testing import CliRunner
 
 from posedata.anchor_files import read_anchors, store_anchors
-from posedata.anchors import Anchors, assign
+from posedata.anchors import Anchors
 from posedata.cli import app
 from posedata.cli.anchors import register as register_anchors
 from posedata.cli.pseudo_label import register
 from posedata.convert import convert, plan_conversion
 from posedata.errors import InputError, OutputError, UsageError
+from posedata.nearest_anchor import assign
 from posedata.pseudo_coco import coco_documents
 from posedata.pseudo_label import (
     OWN_COLUMNS,
