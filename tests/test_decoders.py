@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from posedata.experts.detections import count_cells, decode_grid, pick_people
@@ -28,6 +28,7 @@ def test_dark_finds_the_top_of_a_gaussian_between_the_cells(cells):
 
 @given(cells=place)
 def test_a_quarter_is_a_step_towards_the_higher_neighbour(cells):
+    assume(all(cell % 1 != 0.5 for cell in cells))  # two cells are equally high
     maps = gaussian(cells)[None, None]
     plain, _ = decode_heatmaps(maps, SIZE, "none", "stride", 11)
     points, _ = decode_heatmaps(maps, SIZE, "quarter", "stride", 11)

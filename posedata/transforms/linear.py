@@ -88,7 +88,9 @@ def turn_onto(direction: np.ndarray, axis: int) -> np.ndarray:
     n = (unit[1] * onto[2] - unit[2] * onto[1],
          unit[2] * onto[0] - unit[0] * onto[2],
          unit[0] * onto[1] - unit[1] * onto[0])  # fmt: skip
-    k = 1 / (1 + cosine)
+    # 1 + cos, without the digits that it loses where the direction is against the axis
+    square = n[0] * n[0] + n[1] * n[1] + n[2] * n[2]
+    k = 1 / (1 + cosine) if cosine > 0 else (1 - cosine) / square
     return np.array([
         [cosine + k * n[0] * n[0], k * n[0] * n[1] - n[2], k * n[0] * n[2] + n[1]],
         [k * n[0] * n[1] + n[2], cosine + k * n[1] * n[1], k * n[1] * n[2] - n[0]],
