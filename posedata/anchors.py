@@ -22,6 +22,8 @@ from posedata.nearest_anchor import LEAST_JOINTS, assign, checked_poses
 
 #: Past so many poses the k-means works on small random batches of them.
 MINI_BATCH_PAST = 100_000
+#: Of more poses, if some lack joints, so many random ones decide where the anchors are.
+MOST_IN_ROUNDS = 250_000
 
 _STARTS = 10
 _ROUNDS = 20
@@ -97,7 +99,8 @@ def fit_anchors(keypoints: np.ndarray, k: int = 20, seed: int = 0) -> Anchors:
     """Find K anchor poses by k-means over box-normalised poses.
 
     Where all poses are complete, this is scikit-learn's k-means and nothing else. Else rounds of
-    it follow, in which each missing joint stands where the pose's own class has it.
+    it follow, in which each missing joint stands where the pose's own class has it; of more poses
+    than `MOST_IN_ROUNDS`, random ones are in these rounds.
 
     Parameters
     ----------
@@ -132,14 +135,14 @@ def fit_anchors(keypoints: np.ndarray, k: int = 20, seed: int = 0) -> Anchors:
     else:
         means = np.nanmean(poses, axis=0, dtype=np.float64).astype(np.float32)
         centres = _k_means(np.where(np.isnan(poses), means, poses), k, seed)
-    classes, _ = assign(poses, centres)
     rounds = 0
-    while not complete.all() and rounds < _ROUNDS:
-        rounds += 1
-        centres = _k_means(fill(poses, centres, classes), k, seed, centres)
-        before, (classes, _) = classes, assign(poses, centres)
-        if np.count_nonzero(classes != before) <= _CHANGED * len(poses):
-            break
+    if not complete.all():
+        drawn = poses
+        if len(poses) > MOST_IN_ROUNDS:
+            rng = np.random.default_rng(seed)
+            drawn = poses[np.sort(rng.choice(len(poses), MOST_IN_ROUNDS, replace=False))]
+        centres, rounds = _rounds(drawn, centres, seed)
+    classes, _ = assign(poses, centres)
     counts = np.bincount(classes, minlength=k)
     for joint in range(poses.shape[1]):
         held = np.bincount(classes[np.isfinite(poses[:, joint, 0])], minlength=k)
@@ -151,6 +154,18 @@ def fit_anchors(keypoints: np.ndarray, k: int = 20, seed: int = 0) -> Anchors:
         anchors, counts[order].astype(np.int64), int(np.count_nonzero(~complete)),
         len(normal) - len(poses), rounds,
     )  # fmt: skip
+
+
+def _rounds(poses: np.ndarray, centres: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
+    """Improve centres by poses with missing joints; also give the number of rounds."""
+    classes, _ = assign(poses, centres)
+    rounds, changed = 0, len(poses)
+    while changed > _CHANGED * len(poses) and rounds < _ROUNDS:
+        rounds += 1
+        centres = _k_means(fill(poses, centres, classes), len(centres), seed, centres)
+        before, (classes, _) = classes, assign(poses, centres)
+        changed = np.count_nonzero(classes != before)
+    return centres, rounds
 
 
 def fill(poses: np.ndarray, anchors: np.ndarray, classes: np.ndarray) -> np.ndarray:

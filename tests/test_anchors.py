@@ -469,3 +469,18 @@ def test_anchors_that_lack_nothing_are_compared_side_by_side_to_the_same_bits():
     for fast, slow in zip(side_by_side, one_by_one, strict=True):
         np.testing.assert_array_equal(fast, slow)
     assert (side_by_side[0] == NO_CLASS).any() and len(np.unique(side_by_side[0])) > 4
+
+
+def test_of_many_poses_some_decide_and_all_are_assigned(monkeypatch):
+    rng = np.random.default_rng(8)
+    shapes = rng.uniform(0, 100, (4, 9, 2))
+    poses = shapes[rng.integers(0, 4, 3000)] + rng.normal(0, 2, (3000, 9, 2))
+    poses[rng.random(poses.shape[:2]) < 0.2] = np.nan
+    whole = fit_anchors(poses, 4)
+    monkeypatch.setattr(anchors_module, "MOST_IN_ROUNDS", 1000)
+    drawn = fit_anchors(poses, 4)
+    assert drawn.counts.sum() + drawn.num_left_out == 3000
+    assert drawn.counts.tolist() == whole.counts.tolist()
+    np.testing.assert_allclose(drawn.keypoints, whole.keypoints, atol=0.01)
+    assert not np.array_equal(drawn.keypoints, whole.keypoints)
+    np.testing.assert_array_equal(fit_anchors(poses, 4).keypoints, drawn.keypoints)
