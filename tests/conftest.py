@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,11 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real data here: set POSEDATA_SHARED to their folder (tried {folder})")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_stay_possible():
+    """A command that was interrupted ignores further interrupts; its tests run in this process."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
